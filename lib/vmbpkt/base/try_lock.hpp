@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The only lock on the data path: tried, never waited for, by bursts; waited for by the control plane alone.
+//
+// One guards each direction of a channel. A queue polled by one lcore never contends for it. Because a burst holds it
+// from its first to its last access to shared memory, owning it also means "no burst is inside": that is what a
+// control thread waits for before memory is unmapped.
+#pragma once
+
+#include <sched.h>
+
+#include <atomic>
+
+#include "base/bits.hpp"
+
+namespace vmb {
+
+class alignas(kCacheLine) TryLock {
+ public:
+  [[nodiscard]] bool try_lock() noexcept {
+    return !held_.load(std::memory_order_relaxed) && !held_.exchange(true, std::memory_order_acquire);
+  }
+
+  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+
+  /// Control plane only: gives the CPU away until the burst inside has left.
+  void lock() noexcept {
+    while (!try_lock()) sched_yield();
+  }
+
+ private:
+  std::atomic<bool> held_{false};
+};
+
+}  // namespace vmb
