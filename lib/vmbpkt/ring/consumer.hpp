@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The reading end of one ring: peek at a packet, copy out of it, take it; give any number back with one index store.
+//
+// It owns read_index and interrupt_mask, keeps a private copy of the peer's write_index, and reloads that only when
+// the copy says empty. What the peer wrote is copied out once, judged as a copy, and used as a copy.
+#pragma once
+
+#include <array>
+#include <bit>
+
+#include "base/status.hpp"
+#include "ring/memory.hpp"
+#include "wire/packet.hpp"
+
+namespace vmb {
+
+/// A packet found in a ring: the copy of its descriptor, already judged, and where it lies.
+struct PeekedPacket {
+  wire::PacketDescriptor descriptor;
+  RingOffset at;
+
+  std::uint32_t header_bytes() const noexcept { return descriptor.offset8 * 8u; }
+  std::uint32_t payload_bytes() const noexcept { return (descriptor.length8 - descriptor.offset8) * 8u; }
+  bool wants_completion() const noexcept { return (descriptor.flags & wire::kFlagCompletionRequested) != 0; }
+};
+
+class Consumer {
+ public:
+  Consumer() = default;
+
+  /// @param max_packet_bytes  the largest packet (descriptor to padding) that this end takes; larger is a fault.
+  Consumer(RingMemory ring, std::uint32_t max_packet_bytes) noexcept : ring_(ring), max_packet_bytes_(max_packet_bytes) {}
+
+  /// Look at the next packet without taking it.
+  /// Errors   empty. corrupt: see fault(); the ring is dead and stays so.
+  /// Threads  one consumer at a time (the channel's try-lock). Never blocks.
+  Status peek(PeekedPacket& packet) noexcept {
+    if (next_ == write_) {
+      if (const Status more = refresh(std::memory_order_acquire); more != Status::ok) return more;  // A1
+    }
+    const std::uint32_t available = ring_.distance(next_, write_);
+    if (available < sizeof(wire::PacketDescriptor) + wire::kTrailerBytes) return fail(Fault::truncated_packet);
+    packet.descriptor = std::bit_cast<wire::PacketDescriptor>(  // the only read of these bytes
+        std::array{ring_.load_word(next_), ring_.load_word(ring_.after(next_, 8))});
+    packet.at = next_;
+    if (const Fault found = judge(packet.descriptor, available); found != Fault::none) [[unlikely]] return fail(found);
+    return Status::ok;
+  }
+
+  /// Copy `bytes` of the packet, from `from` bytes behind its first; from + bytes <= header + payload.
+  void copy(const PeekedPacket& packet, std::uint32_t from, void* to, std::uint32_t bytes) const noexcept {
+    if (bytes != 0) ring_.copy_out(ring_.after(packet.at, from), to, bytes);
+  }
+
+  /// Step over the packet last peeked at. The producer gets its room back at the next advance().
+  void take(const PeekedPacket& packet) noexcept {
+    next_ = ring_.after(packet.at, packet.descriptor.length8 * 8u + wire::kTrailerBytes);
+    ring_.prefetch(next_);
+  }
+
+  /// Give back everything taken. Kick::yes: a producer waits for room, and this made it (vmbus.md 2.3).
+  Kick advance() noexcept {
+    if (next_ == published_) return Kick::no;
+    const std::uint32_t freed = ring_.distance(published_, next_);
+    published_ = next_;
+    ring_.read_index().store(next_.v, std::memory_order_seq_cst);                           // R2, S4
+    const std::uint32_t wanted = ring_.pending_send_size().load(std::memory_order_seq_cst) & ~7u;  // S4
+    if (wanted == 0) [[likely]] return Kick::no;
+    const std::uint32_t write = ring_.write_index().load(std::memory_order_seq_cst);        // S4
+    if (!ring_.valid(write)) return Kick::no;  // the next peek() finds it
+    const std::uint32_t free = ring_.size() - ring_.distance(next_, {write});
+    return free > wanted && free - wanted <= freed ? Kick::yes : Kick::no;  // no free - freed: a producer runs ahead
+  }
+
+  /// Before sleeping: unmask, then look again. True: nothing is there, sleep. False: masked again, go on reading.
+  /// Call advance() first: a producer that sees unread packets does not kick.
+  [[nodiscard]] bool arm() noexcept {
+    ring_.interrupt_mask().store(0, std::memory_order_seq_cst);                             // S2
+    if (fault_ == Fault::none && ring_.write_index().load(std::memory_order_seq_cst) == next_.v) return true;  // S2
+    disarm();
+    return false;
+  }
+
+  /// No kicks, please: this end polls.
+  void disarm() noexcept { ring_.interrupt_mask().store(1, std::memory_order_relaxed); }
+
+  Fault fault() const noexcept { return fault_; }
+
+  /// The owner found, behind the descriptor, what no correct peer writes. Sticky: peek() answers corrupt from now on.
+  Status fail(Fault fault) noexcept {
+    if (fault_ == Fault::none) fault_ = fault;
+    return Status::corrupt;
+  }
+
+  const RingMemory& memory() const noexcept { return ring_; }
+
+ private:
+  Status refresh(std::memory_order order) noexcept {
+    if (fault_ != Fault::none) return Status::corrupt;
+    const std::uint32_t index = ring_.write_index().load(order);
+    if (index == next_.v) return Status::empty;
+    const bool behind = ring_.distance(published_, {index}) < ring_.distance(published_, next_);  // among what we took
+    if (!ring_.valid(index) || behind) return fail(Fault::write_index);
+    write_ = {index};
+    return Status::ok;
+  }
+
+  Fault judge(const wire::PacketDescriptor& desc, std::uint32_t available) const noexcept {
+    if (fault_ != Fault::none) return fault_;
+    if (!wire::is_known(desc.type)) return Fault::packet_type;
+    if ((desc.flags & ~wire::kFlagCompletionRequested) != 0) return Fault::flags;
+    const bool extended = desc.type == wire::PacketType::transfer_pages || desc.type == wire::PacketType::gpa_direct;
+    if (desc.offset8 < (extended ? 3 : 2) || desc.length8 < desc.offset8) return Fault::header_length;
+    const std::uint32_t bytes = desc.length8 * 8u;
+    if (bytes + wire::kTrailerBytes > available) return Fault::truncated_packet;
+    if (bytes > max_packet_bytes_) return Fault::packet_length;
+    return Fault::none;
+  }
+
+  RingMemory ring_;
+  RingOffset next_;       // the next packet to look at
+  RingOffset published_;  // what the peer has been told
+  RingOffset write_;      // peer's write_index as last seen
+  std::uint32_t max_packet_bytes_{};
+  Fault fault_{Fault::none};
+};
+
+}  // namespace vmb
