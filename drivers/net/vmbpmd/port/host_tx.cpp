@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The host's sending side: frames into the receive buffer, many ranges to one transfer-pages packet.
+//
+// Memory is handed out in chunks of a few suballocs. A guest that said it is ours gets many frames to a chunk, close
+// together; any other guest one frame to a suballoc. A packet's transaction id is the first suballoc of its first chunk
+// (guests use it as an index, netvsc.md 5.3); its chunks are linked, and come back together.
+#include <algorithm>
+
+#include "port/host.hpp"
+#include "rndis/packet.hpp"
+
+namespace vmbpmd {
+
+using rndis::kPacketHeaderBytes;
+
+namespace {
+constexpr std::uint32_t kNoChunk = ~0u;
+}  // namespace
+
+/// The packet being filled.
+class Host::Burst {
+ public:
+  Burst(Host& host, Sender& out) noexcept : host_(host), out_(out) {}
+
+  /// Copy the frame into the receive buffer. @return false: no memory or ranges left for it.
+  bool add(const rte_mbuf* frame) noexcept {
+    const std::uint32_t bytes = vmb::align_up(kPacketHeaderBytes + frame->pkt_len, 8u);
+    if (range_count_ == ranges_.size()) return false;
+    if (room_left_ < bytes && !open_chunk()) return false;
+    const wire::RndisPacket header =
+        rndis::packet_header(frame->pkt_len, bytes - kPacketHeaderBytes - frame->pkt_len);
+    std::byte* const at = host_.receive_buffer_.data() + next_offset_;
+    constexpr std::uint64_t kZeros = 0;
+    std::memcpy(at + bytes - sizeof kZeros, &kZeros, sizeof kZeros);
+    std::memcpy(at, &header, sizeof header);
+    copy_in(at + sizeof header, frame);
+    ranges_[range_count_++] = {bytes, next_offset_};
+    next_offset_ += bytes;
+    room_left_ = host_.dense_ ? room_left_ - bytes : 0;
+    return true;
+  }
+
+  bool empty() const noexcept { return range_count_ == 0; }
+
+  /// Hand the packet to the ring. @return false: no ring room; the packet's memory is free again.
+  bool send() noexcept {
+    if (empty()) return true;
+    const std::uint32_t id = host_.first_suballoc(first_chunk_);
+    host_.outstanding_[id].store(true, std::memory_order_relaxed);
+    std::array<std::byte, wire::kNvspBytes> payload{};
+    const wire::NvspRndisPacket message{};
+    std::memcpy(payload.data(), &message, sizeof message);
+    const vmb::Status status = out_.transfer_pages(
+        vmb::TransactionId{id}, host_.receive_buffer_id_, std::span{ranges_}.first(range_count_),
+        std::span<const std::byte>{payload}.first(host_.nvsp_answer_bytes_));
+    if (status != vmb::Status::ok) {
+      host_.outstanding_[id].store(false, std::memory_order_relaxed);
+      host_.give_back(first_chunk_);
+      if (out_.fault() != vmb::Fault::none) host_.report(out_.fault());
+    }
+    first_chunk_ = kNoChunk;
+    range_count_ = 0;
+    room_left_ = 0;
+    return status == vmb::Status::ok;
+  }
+
+ private:
+  bool open_chunk() noexcept {
+    if (host_.out_.free_chunks.empty()) {
+      host_.drain_for_sender();
+      host_.take_returned();
+      if (host_.out_.free_chunks.empty()) return false;
+    }
+    const std::uint32_t chunk = host_.out_.free_chunks.back();
+    host_.out_.free_chunks.pop_back();
+    host_.out_.next_chunk[chunk] = kNoChunk;
+    if (first_chunk_ == kNoChunk) {
+      first_chunk_ = chunk;
+    } else {
+      host_.out_.next_chunk[last_chunk_] = chunk;
+    }
+    last_chunk_ = chunk;
+    next_offset_ = host_.first_suballoc(chunk) * host_.suballoc_bytes_;
+    room_left_ = host_.suballocs_per_chunk_ * host_.suballoc_bytes_;
+    return true;
+  }
+
+  Host& host_;
+  Sender& out_;
+  std::array<vmb::wire::TransferRange, kMaxRangesSent> ranges_;  // [0, range_count_) are written
+  std::uint32_t range_count_{};
+  std::uint32_t first_chunk_{kNoChunk}, last_chunk_{kNoChunk};
+  std::uint32_t next_offset_{}, room_left_{};
+};
+
+std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
+  Sender out{channel_};
+  if (!out || !out_.up) return 0;
+  take_returned();
+  if (!due_.empty()) acknowledge(out);
+
+  Burst burst{*this, out};
+  std::uint16_t sent = 0;     // frames whose fate is settled
+  std::uint16_t pending = 0;  // frames in the packet being filled, behind them
+  std::uint64_t bytes = 0, packets = 0, pending_bytes = 0;
+  const auto finish_packet = [&] {
+    const bool had = !burst.empty();
+    if (!burst.send()) {
+      pending = 0;  // not sent, and the caller's
+      return false;
+    }
+    rte_pktmbuf_free_bulk(frames + sent, pending);
+    packets += pending;
+    bytes += pending_bytes;
+    sent = static_cast<std::uint16_t>(sent + pending);
+    pending = 0;
+    pending_bytes = 0;
+    if (had) tx_.aggregates.add();
+    return true;
+  };
+  const auto refuse = [&](Counter& counter) {
+    if (!finish_packet()) return false;
+    counter.add();
+    rte_pktmbuf_free(frames[sent++]);
+    return true;
+  };
+
+  bool room = true;
+  while (room && sent + pending < count) {
+    rte_mbuf* const frame = frames[sent + pending];
+    const std::uint32_t frame_bytes = frame->pkt_len;
+    if (frame_bytes > out_.max_frame) [[unlikely]] {
+      room = refuse(tx_.too_big);
+    } else if (frame_bytes < rndis::kMinFrameBytes) [[unlikely]] {
+      room = refuse(tx_.malformed);
+    } else if (!wanted_by_guest(frame)) {
+      room = refuse(tx_.filtered);
+    } else if (burst.add(frame)) {
+      ++pending;
+      pending_bytes += frame_bytes;
+    } else {
+      const bool full_packet = !burst.empty();  // ranges or memory: send what there is, and try once more
+      room = full_packet && finish_packet() && burst.add(frame);
+      if (room) {
+        ++pending;
+        pending_bytes += frame_bytes;
+      }
+    }
+  }
+  (void)finish_packet();
+  if (sent < count) tx_.no_room.add();
+  tx_.packets.add(packets);
+  tx_.bytes.add(bytes);
+  return sent;
+}
+
+bool Host::wanted_by_guest(const rte_mbuf* frame) const noexcept {
+  namespace filter = wire::packet_filter;
+  if (config_.unfiltered || (out_.filter & filter::kPromiscuous) != 0) return true;
+  wire::MacAddress copy;
+  const auto* const data = static_cast<const std::byte*>(rte_pktmbuf_read(frame, 0, sizeof copy, copy.data()));
+  const auto destination = vmb::load<wire::MacAddress>({data, sizeof copy});
+  if ((destination[0] & 1) == 0) return (out_.filter & filter::kDirected) != 0 && destination == out_.guest_mac;
+  constexpr wire::MacAddress kBroadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  if (destination == kBroadcast) return (out_.filter & filter::kBroadcast) != 0;
+  if ((out_.filter & filter::kAllMulticast) != 0) return true;
+  return (out_.filter & filter::kMulticast) != 0 && std::ranges::find(out_.multicast, destination) != out_.multicast.end();
+}
+
+void Host::give_back(std::uint32_t first_chunk) noexcept {
+  for (std::uint32_t chunk = first_chunk; chunk != kNoChunk; chunk = out_.next_chunk[chunk]) {
+    out_.free_chunks.push_back(chunk);
+  }
+}
+
+void Host::take_returned() noexcept {
+  for (const std::uint32_t* chunk = returned_.front(); chunk != nullptr; chunk = returned_.front()) {
+    give_back(*chunk);
+    returned_.pop();
+  }
+}
+
+}  // namespace vmbpmd

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "port/mbufs.hpp"
+
+#include <algorithm>
+
+namespace vmbpmd {
+
+std::uint32_t MbufFiller::fill_chain(rte_mbuf* frame, const StagedFrames& staged) const noexcept {
+  rte_mbuf* segment = frame;
+  std::uint32_t pieces = 0;
+  for (bool more = true; more; ++pieces) {
+    const Piece& piece = staged.piece(pieces);
+    more = !piece.last_of_frame;
+    for (std::uint32_t done = 0; done < piece.bytes;) {
+      if (segment->data_len == room_) {
+        rte_mbuf* const next = rte_pktmbuf_alloc(pool_);
+        if (next == nullptr) {
+          rte_pktmbuf_free(frame->next);
+          frame->next = nullptr;
+          frame->nb_segs = 1;
+          frame->data_len = 0;
+          frame->pkt_len = 0;
+          return 0;
+        }
+        next->port = port_;
+        segment->next = next;
+        segment = next;
+        ++frame->nb_segs;
+      }
+      const std::uint32_t bytes = std::min<std::uint32_t>(piece.bytes - done, std::uint32_t{room_} - segment->data_len);
+      rte_memcpy(rte_pktmbuf_mtod_offset(segment, void*, segment->data_len), piece.at + done, bytes);
+      segment->data_len = static_cast<std::uint16_t>(segment->data_len + bytes);
+      frame->pkt_len += bytes;
+      done += bytes;
+    }
+  }
+  return pieces;
+}
+
+}  // namespace vmbpmd
