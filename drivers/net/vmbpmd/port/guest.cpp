@@ -91,6 +91,8 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   out_.free_direct.clear();
   for (std::uint32_t i = kDirectSlots; i-- > 0;) out_.free_direct.push_back(kFirstDirectSlot + i);
   rndis_sends_ = 0;
+  nvsp_unsent_.clear();
+  rndis_unsent_.clear();
   filter_sent_ = 0;
   filter_busy_ = false;
 
@@ -236,44 +238,62 @@ std::byte* Guest::control_room(std::uint32_t slot) const noexcept {
 }
 
 bool Guest::send_control() noexcept {
+  // NVSP has one request out at a time, RNDIS as many as there are buffers. The revokes of a detach wait for the HALT.
+  bool progress = false;
+  const auto halting = [this] {
+    return state_ == State::detaching && (rndis_.state() == rndis::GuestState::halting || rndis_sends_ != 0);
+  };
+  while (!in_flight_.in_flight(kNvspSlot) && !halting() && send_nvsp()) progress = true;
+  while (rndis_sends_ != (1u << kRndisSlots) - 1 && send_rndis()) progress = true;
+  return progress;
+}
+
+bool Guest::send_nvsp() noexcept {
+  if (nvsp_unsent_.empty()) {
+    const auto message = nvsp_.next();
+    if (!message) return false;
+    nvsp_unsent_.assign(message->payload.begin(), message->payload.end());
+    nvsp_wants_completion_ = message->completion_requested;
+  }
   Sender out{channel_, Sender::Wait::yes};
   if (!out) return false;
-  bool progress = false;
-  // Messages wait for their slot: NVSP has one request out at a time, RNDIS as many as there are buffers.
-  const bool halting = state_ == State::detaching && (rndis_.state() == rndis::GuestState::halting || rndis_sends_ != 0);
-  while (!halting && !in_flight_.in_flight(kNvspSlot)) {
-    const auto message = nvsp_.next();
-    if (!message) break;
-    const vmb::TransactionId id = message->completion_requested ? in_flight_.begin(kNvspSlot) : vmb::TransactionId::none;
-    if (out.in_band(id, message->completion_requested, message->payload) != vmb::Status::ok) {
-      if (out.fault() != vmb::Fault::none) report(out.fault());
-      break;
-    }
-    progress = true;
+  const vmb::TransactionId id = nvsp_wants_completion_ ? in_flight_.begin(kNvspSlot) : vmb::TransactionId::none;
+  if (out.in_band(id, nvsp_wants_completion_, std::span<const std::byte>{nvsp_unsent_}) != vmb::Status::ok) {
+    in_flight_.cancel(id);
+    if (out.fault() != vmb::Fault::none) report(out.fault());
+    return false;
   }
-  while (rndis_sends_ != (1u << kRndisSlots) - 1) {
+  nvsp_unsent_.clear();
+  return true;
+}
+
+bool Guest::send_rndis() noexcept {
+  if (rndis_unsent_.empty()) {
     const auto message = rndis_.next();
-    if (!message) break;
-    const auto slot = kFirstRndisSlot + static_cast<std::uint32_t>(std::countr_one(rndis_sends_));
-    std::byte* const room = control_room(slot);
-    std::ranges::copy(*message, room);
-    vmb::GpaList list;
-    (void)list.add(vmb::Gpa{reinterpret_cast<std::uint64_t>(room)}, static_cast<std::uint32_t>(message->size()));
-    wire::NvspRndisPacket envelope{};
-    envelope.channel_type = kControlChannel;
-    std::array<std::byte, wire::kNvspBytes> payload{};
-    std::memcpy(payload.data(), &envelope, sizeof envelope);
-    const vmb::TransactionId id = in_flight_.begin(slot);
-    if (out.gpa_direct(id, list.count(), list.bytes(), std::span<const std::byte, wire::kNvspBytes>{payload}) !=
-        vmb::Status::ok) {
-      in_flight_.cancel(id);
-      if (out.fault() != vmb::Fault::none) report(out.fault());
-      break;
-    }
-    rndis_sends_ |= 1u << (slot - kFirstRndisSlot);
-    progress = true;
+    if (!message) return false;
+    rndis_unsent_.assign(message->begin(), message->end());
   }
-  return progress;
+  Sender out{channel_, Sender::Wait::yes};
+  if (!out) return false;
+  const auto slot = kFirstRndisSlot + static_cast<std::uint32_t>(std::countr_one(rndis_sends_));
+  std::byte* const room = control_room(slot);
+  std::ranges::copy(rndis_unsent_, room);
+  vmb::GpaList list;
+  (void)list.add(vmb::Gpa{reinterpret_cast<std::uint64_t>(room)}, static_cast<std::uint32_t>(rndis_unsent_.size()));
+  wire::NvspRndisPacket envelope{};
+  envelope.channel_type = kControlChannel;
+  std::array<std::byte, wire::kNvspBytes> payload{};
+  std::memcpy(payload.data(), &envelope, sizeof envelope);
+  const vmb::TransactionId id = in_flight_.begin(slot);
+  if (out.gpa_direct(id, list.count(), list.bytes(), std::span<const std::byte, wire::kNvspBytes>{payload}) !=
+      vmb::Status::ok) {
+    in_flight_.cancel(id);
+    if (out.fault() != vmb::Fault::none) report(out.fault());
+    return false;
+  }
+  rndis_sends_ |= 1u << (slot - kFirstRndisSlot);
+  rndis_unsent_.clear();
+  return true;
 }
 
 void Guest::start_data() noexcept {

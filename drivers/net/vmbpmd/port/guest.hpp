@@ -86,7 +86,8 @@ class Guest final : public End, private vmb::InprocGuest {
   void on_nvsp(nvsp::GuestEvent event, Clock::time_point now) noexcept;
   void on_rndis(const rndis::GuestEvent& event, Clock::time_point now) noexcept;
   bool send_control() noexcept;
-  bool send_rndis(std::span<const std::byte> message) noexcept;
+  bool send_nvsp() noexcept;
+  bool send_rndis() noexcept;
   void start_data() noexcept;
   void update_tx() noexcept;
   std::uint32_t wanted_filter() const noexcept;
@@ -139,6 +140,8 @@ class Guest final : public End, private vmb::InprocGuest {
   rndis::Guest rndis_;
   std::uint32_t gpadls_[3]{};  // rings, receive buffer, send buffer
   std::uint32_t rndis_sends_{};  // bit per RNDIS slot in use
+  std::vector<std::byte> nvsp_unsent_, rndis_unsent_;  // a message that its state machine gave and the ring has not taken
+  bool nvsp_wants_completion_{};
   std::uint32_t filter_sent_{};
   bool filter_busy_{};
   bool closing_{};
