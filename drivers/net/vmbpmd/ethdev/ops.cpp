@@ -100,7 +100,10 @@ int rx_queue_setup(rte_eth_dev* dev, std::uint16_t queue, std::uint16_t /*descri
 }
 
 int tx_queue_setup(rte_eth_dev* dev, std::uint16_t queue, std::uint16_t /*descriptors*/, unsigned /*socket*/,
-                   const rte_eth_txconf* /*conf*/) {
+                   const rte_eth_txconf* conf) {
+  const std::uint64_t offloads = dev->data->dev_conf.txmode.offloads | conf->offloads;
+  const bool chains = (offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  port_of(dev).set_fast_free((offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0 && !chains);
   dev->data->tx_queues[queue] = &port_of(dev);
   return 0;
 }

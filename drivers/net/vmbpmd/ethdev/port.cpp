@@ -91,6 +91,11 @@ void Port::set_mtu(std::uint16_t mtu) noexcept {
   });
 }
 
+void Port::set_fast_free(bool fast) noexcept {
+  const std::scoped_lock lock{ControlPlane::instance().mutex()};
+  end().set_fast_free(fast);
+}
+
 void Port::set_filters() noexcept {
   change([this](End& end) {
     const bool is_loop_host = loop_ && &end == &loop_->host();
@@ -124,7 +129,10 @@ bool Port::step(Clock::time_point now) noexcept {
 }
 
 bool Port::changed() noexcept {
-  if (guest_ && guest_->is_attached()) std::memcpy(dev_.data->mac_addrs, guest_->mac().data(), RTE_ETHER_ADDR_LEN);
+  const wire::MacAddress mac = guest_ ? guest_->mac() : host_->wanted().mac;
+  if (std::memcmp(dev_.data->mac_addrs, mac.data(), mac.size()) != 0) {
+    std::memcpy(dev_.data->mac_addrs, mac.data(), mac.size());  // the host said another one
+  }
   return update_link() && dev_.data->dev_conf.intr_conf.lsc != 0;
 }
 

@@ -35,6 +35,7 @@ class Port final : public ControlPlane::Member {
   void start() noexcept;
   void stop() noexcept;
   void set_mtu(std::uint16_t mtu) noexcept;
+  void set_fast_free(bool fast) noexcept;
   void set_filters() noexcept;
   void set_mac(const wire::MacAddress& mac) noexcept;
 

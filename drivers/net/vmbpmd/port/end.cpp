@@ -126,6 +126,11 @@ void End::stop_rx() noexcept {
   }
 }
 
+void End::set_fast_free(bool fast) noexcept {
+  const Sender side{channel_, Sender::Wait::yes};
+  fast_free_ = fast;
+}
+
 bool End::reset_sides() noexcept {
   staged_.clear();
   fault_.store(vmb::Fault::none, std::memory_order_relaxed);

@@ -97,6 +97,9 @@ class End {
   void start_rx(const MbufFiller& filler) noexcept;
   void stop_rx() noexcept;
 
+  /// See free_sent().
+  void set_fast_free(bool fast) noexcept;
+
   const RxCounters& rx_counters() const noexcept { return rx_; }
   const TxCounters& tx_counters() const noexcept { return tx_; }
   const LinkCounters& link_counters() const noexcept { return links_; }
@@ -175,6 +178,7 @@ class End {
   Spsc<std::uint32_t> returned_;
 
   // sending side
+  bool fast_free_{};
   TxCounters tx_;
 
   // from the receiving side to the control plane

@@ -34,19 +34,18 @@ bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflo
   const Verdict verdict = judge_room(count, overflow);
   if (verdict == Verdict::leave_in_ring) return false;
   const std::uint64_t id = packet.descriptor.transaction_id;
-  std::uint32_t frames = 0, bad = 0, control = 0;
+  std::uint32_t frames = 0, bad = 0;
   for (const auto& range : std::span{ranges_}.first(count)) {
     const std::span<const std::byte> bytes = receive_buffer_.subspan(range.byte_offset, range.byte_count);
-    if (bytes.size() < sizeof(wire::RndisHeader)) {
-      ++bad;
-      continue;
-    }
     // One read of memory that the host may change: type and all lengths come from this copy.
     wire::RndisPacket header{};
-    std::memcpy(static_cast<void*>(&header), bytes.data(), std::min(bytes.size(), sizeof header));
-    if (header.type != wire::RndisType::packet) {
-      ++control;
-      if (!post(ControlKind::rndis_message, 0, false, bytes)) ++bad;
+    if (bytes.size() >= sizeof header) [[likely]] {
+      header = vmb::load<wire::RndisPacket>(bytes);
+    } else if (bytes.size() >= sizeof(wire::RndisHeader)) {
+      header.type = vmb::load<wire::RndisHeader>(bytes).type;
+    }
+    if (header.type != wire::RndisType::packet) [[unlikely]] {
+      if (bytes.size() < sizeof(wire::RndisHeader) || !post(ControlKind::rndis_message, 0, false, bytes)) ++bad;
       continue;
     }
     rndis::PacketLayout layout;
@@ -57,7 +56,7 @@ bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflo
     ++frames;
     if (verdict == Verdict::keep) staged_.add_piece({bytes.data() + layout.data_at, layout.data_bytes, true});
   }
-  rx_.bad_rndis.add(bad);
+  if (bad > 0) rx_.bad_rndis.add(bad);
   settle(id, verdict == Verdict::keep, frames, bad);
   return true;
 }

@@ -26,7 +26,7 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
     if (!open) return true;
     open = false;
     if (!close_section(out, section)) return false;
-    rte_pktmbuf_free_bulk(frames + sent, pending);
+    free_sent(frames + sent, pending, fast_free_);
     packets += section.frames;
     bytes += section.payload_bytes;
     sent = static_cast<std::uint16_t>(sent + pending);

@@ -26,14 +26,18 @@ class Gathered {
 
   /// Copy [offset, offset + bytes) out; it lies inside.
   void copy(std::uint64_t offset, void* to, std::uint32_t bytes) const noexcept {
+    if (offset + bytes <= pieces_[0].bytes) [[likely]] {
+      std::memcpy(to, pieces_[0].at + offset, bytes);
+      return;
+    }
     auto* out = static_cast<std::byte*>(to);
-    for_each(offset, bytes, [&out](const std::byte* at, std::uint32_t n) {
+    for_each(offset, bytes, [&out](const std::byte* at, std::uint32_t n, bool /*last*/) {
       std::memcpy(out, at, n);
       out += n;
     });
   }
 
-  /// Call visit(at, bytes) for each contiguous part of [offset, offset + bytes); it lies inside.
+  /// Call visit(at, bytes, last) for each contiguous part of [offset, offset + bytes); it lies inside.
   template <class Visit>
   void for_each(std::uint64_t offset, std::uint32_t bytes, Visit visit) const noexcept {
     for (std::uint32_t i = 0; bytes > 0; ++i) {
@@ -42,8 +46,8 @@ class Gathered {
         continue;
       }
       const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, pieces_[i].bytes - offset));
-      visit(pieces_[i].at + offset, n);
       bytes -= n;
+      visit(pieces_[i].at + offset, n, bytes == 0);
       offset = 0;
     }
   }
@@ -130,9 +134,9 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
   }
   if (guest_bytes.total() < sizeof(wire::RndisHeader)) return refuse(rx_.bad_rndis);
 
-  wire::RndisPacket header{};
-  guest_bytes.copy(0, &header, static_cast<std::uint32_t>(std::min<std::uint64_t>(sizeof header, guest_bytes.total())));
-  if (header.type != wire::RndisType::packet) {
+  wire::RndisHeader first;
+  guest_bytes.copy(0, &first, sizeof first);
+  if (first.type != wire::RndisType::packet) {
     std::array<std::byte, Inbox::kMaxBytes> control;
     if (guest_bytes.total() > control.size()) return refuse(rx_.control_overflow);
     const auto bytes = static_cast<std::uint32_t>(guest_bytes.total());
@@ -150,6 +154,7 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
   for (std::uint64_t at = 0; at < guest_bytes.total();) {
     const std::uint64_t left = guest_bytes.total() - at;
     if (left < rndis::kPacketHeaderBytes) return refuse(rx_.bad_rndis);
+    wire::RndisPacket header;
     guest_bytes.copy(at, &header, sizeof header);
     rndis::PacketLayout layout;
     if (!rndis::judge(header, left, layout) || layout.data_bytes > rx_policy_.max_frame) return refuse(rx_.bad_rndis);
@@ -161,16 +166,13 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
     } else {
       ++frames;
       if (keep) {
-        std::uint32_t left_of_frame = layout.data_bytes;
-        guest_bytes.for_each(at + layout.data_at, layout.data_bytes, [&](const std::byte* data, std::uint32_t n) {
-          left_of_frame -= n;
-          staged_.add_piece({data, n, left_of_frame == 0});
-        });
+        guest_bytes.for_each(at + layout.data_at, layout.data_bytes,
+                             [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece({data, n, last}); });
       }
     }
     at += layout.message_bytes;
   }
-  rx_.filtered.add(filtered);
+  if (filtered > 0) rx_.filtered.add(filtered);
   settle(id, keep, frames, 0);
   return true;
 }

@@ -109,7 +109,7 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
       pending = 0;  // not sent, and the caller's
       return false;
     }
-    rte_pktmbuf_free_bulk(frames + sent, pending);
+    free_sent(frames + sent, pending, fast_free_);
     packets += pending;
     bytes += pending_bytes;
     sent = static_cast<std::uint16_t>(sent + pending);

@@ -7,22 +7,22 @@ namespace vmbpmd {
 
 std::uint32_t MbufFiller::fill_chain(rte_mbuf* frame, const StagedFrames& staged) const noexcept {
   rte_mbuf* segment = frame;
+  frame->data_len = 0;
+  frame->pkt_len = 0;
   std::uint32_t pieces = 0;
   for (bool more = true; more; ++pieces) {
     const Piece& piece = staged.piece(pieces);
     more = !piece.last_of_frame;
     for (std::uint32_t done = 0; done < piece.bytes;) {
       if (segment->data_len == room_) {
-        rte_mbuf* const next = rte_pktmbuf_alloc(pool_);
-        if (next == nullptr) {
+        rte_mbuf* next;
+        if (!take(&next, 1)) {
           rte_pktmbuf_free(frame->next);
           frame->next = nullptr;
           frame->nb_segs = 1;
-          frame->data_len = 0;
-          frame->pkt_len = 0;
           return 0;
         }
-        next->port = port_;
+        reset(next, 0);
         segment->next = next;
         segment = next;
         ++frame->nb_segs;
