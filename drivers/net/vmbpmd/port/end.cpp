@@ -29,17 +29,19 @@ std::uint16_t End::deliver(rte_mbuf** frames, std::uint16_t count) noexcept {
     return 0;
   }
   std::uint64_t bytes = 0;
+  std::uint32_t pieces = 0;
   std::uint16_t done = 0;
   for (; done < ready; ++done) {
-    const std::uint32_t pieces = filler_.fill(frames[done], staged_);
-    if (pieces == 0) [[unlikely]] {
+    const std::uint32_t used = filler_.fill(frames[done], staged_, pieces);
+    if (used == 0) [[unlikely]] {
       rx_.no_mbuf.add(1);
       filler_.give_back(frames + done, static_cast<std::uint16_t>(ready - done));
       break;
     }
+    pieces += used;
     bytes += frames[done]->pkt_len;
-    if (const Transaction* complete = staged_.pop_frame(pieces)) owe(complete->id, wire::NvspStatus::success);
   }
+  staged_.pop(done, pieces, [this](std::uint64_t id) { owe(id, wire::NvspStatus::success); });
   rx_.packets.add(done);
   rx_.bytes.add(bytes);
   return done;
@@ -70,7 +72,7 @@ End::Verdict End::judge_room(std::uint32_t pieces, Overflow overflow) const noex
 
 void End::settle(std::uint64_t id, bool keep, std::uint32_t frames, std::uint32_t bad) noexcept {
   if (keep && frames > 0) {
-    staged_.commit(id);
+    staged_.commit(id, frames);
     return;
   }
   staged_.rollback();
@@ -118,12 +120,12 @@ void End::stop_rx() noexcept {
   const Receiver side{channel_, Sender::Wait::yes};
   rx_started_ = false;
   filler_ = {};
-  while (staged_.frames() > 0) {
-    std::uint32_t pieces = 0;
+  std::uint32_t pieces = 0;
+  for (std::uint32_t frame = 0; frame < staged_.frames(); ++frame) {
     while (!staged_.piece(pieces++).last_of_frame) continue;
-    rx_.missed.add();
-    if (const Transaction* complete = staged_.pop_frame(pieces)) owe(complete->id, wire::NvspStatus::success);
   }
+  rx_.missed.add(staged_.frames());
+  staged_.pop(staged_.frames(), pieces, [this](std::uint64_t id) { owe(id, wire::NvspStatus::success); });
 }
 
 void End::set_fast_free(bool fast) noexcept {

@@ -54,7 +54,7 @@ bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflo
       continue;
     }
     ++frames;
-    if (verdict == Verdict::keep) staged_.add_piece({bytes.data() + layout.data_at, layout.data_bytes, true});
+    if (verdict == Verdict::keep) staged_.add_piece(bytes.data() + layout.data_at, layout.data_bytes, true);
   }
   if (bad > 0) rx_.bad_rndis.add(bad);
   settle(id, verdict == Verdict::keep, frames, bad);

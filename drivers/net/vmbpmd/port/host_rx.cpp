@@ -24,12 +24,20 @@ class Gathered {
 
   std::uint64_t total() const noexcept { return total_; }
 
+  /// A copy of the T at `offset`; it lies inside.
+  template <class T>
+  T load(std::uint64_t offset) const noexcept {
+    T object;
+    if (offset + sizeof object <= pieces_[0].bytes) [[likely]] {
+      std::memcpy(static_cast<void*>(&object), pieces_[0].at + offset, sizeof object);
+    } else {
+      copy(offset, &object, sizeof object);
+    }
+    return object;
+  }
+
   /// Copy [offset, offset + bytes) out; it lies inside.
   void copy(std::uint64_t offset, void* to, std::uint32_t bytes) const noexcept {
-    if (offset + bytes <= pieces_[0].bytes) [[likely]] {
-      std::memcpy(to, pieces_[0].at + offset, bytes);
-      return;
-    }
     auto* out = static_cast<std::byte*>(to);
     for_each(offset, bytes, [&out](const std::byte* at, std::uint32_t n, bool /*last*/) {
       std::memcpy(out, at, n);
@@ -40,6 +48,10 @@ class Gathered {
   /// Call visit(at, bytes, last) for each contiguous part of [offset, offset + bytes); it lies inside.
   template <class Visit>
   void for_each(std::uint64_t offset, std::uint32_t bytes, Visit visit) const noexcept {
+    if (offset + bytes <= pieces_[0].bytes) [[likely]] {
+      visit(pieces_[0].at + offset, bytes, true);
+      return;
+    }
     for (std::uint32_t i = 0; bytes > 0; ++i) {
       if (offset >= pieces_[i].bytes) {
         offset -= pieces_[i].bytes;
@@ -134,9 +146,7 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
   }
   if (guest_bytes.total() < sizeof(wire::RndisHeader)) return refuse(rx_.bad_rndis);
 
-  wire::RndisHeader first;
-  guest_bytes.copy(0, &first, sizeof first);
-  if (first.type != wire::RndisType::packet) {
+  if (guest_bytes.load<wire::RndisHeader>(0).type != wire::RndisType::packet) {
     std::array<std::byte, Inbox::kMaxBytes> control;
     if (guest_bytes.total() > control.size()) return refuse(rx_.control_overflow);
     const auto bytes = static_cast<std::uint32_t>(guest_bytes.total());
@@ -154,20 +164,17 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
   for (std::uint64_t at = 0; at < guest_bytes.total();) {
     const std::uint64_t left = guest_bytes.total() - at;
     if (left < rndis::kPacketHeaderBytes) return refuse(rx_.bad_rndis);
-    wire::RndisPacket header;
-    guest_bytes.copy(at, &header, sizeof header);
+    const auto header = guest_bytes.load<wire::RndisPacket>(at);
     rndis::PacketLayout layout;
     if (!rndis::judge(header, left, layout) || layout.data_bytes > rx_policy_.max_frame) return refuse(rx_.bad_rndis);
     if (++messages > config_.max_packets) return refuse(rx_.bad_rndis);
-    wire::MacAddress destination{};
-    if (!rx_policy_.promiscuous) guest_bytes.copy(at + layout.data_at, &destination, sizeof destination);
-    if (!rx_policy_.promiscuous && !for_us(destination)) {
+    if (!rx_policy_.promiscuous && !for_us(guest_bytes.load<wire::MacAddress>(at + layout.data_at))) {
       ++filtered;
     } else {
       ++frames;
       if (keep) {
         guest_bytes.for_each(at + layout.data_at, layout.data_bytes,
-                             [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece({data, n, last}); });
+                             [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece(data, n, last); });
       }
     }
     at += layout.message_bytes;

@@ -5,13 +5,13 @@
 
 namespace vmbpmd {
 
-std::uint32_t MbufFiller::fill_chain(rte_mbuf* frame, const StagedFrames& staged) const noexcept {
+std::uint32_t MbufFiller::fill_chain(rte_mbuf* frame, const StagedFrames& staged, std::uint32_t first) const noexcept {
   rte_mbuf* segment = frame;
   frame->data_len = 0;
   frame->pkt_len = 0;
   std::uint32_t pieces = 0;
   for (bool more = true; more; ++pieces) {
-    const Piece& piece = staged.piece(pieces);
+    const Piece& piece = staged.piece(first + pieces);
     more = !piece.last_of_frame;
     for (std::uint32_t done = 0; done < piece.bytes;) {
       if (segment->data_len == room_) {

@@ -55,16 +55,16 @@ class MbufFiller {
     rte_mempool_put_bulk(pool_, reinterpret_cast<void**>(mbufs), count);
   }
 
-  /// Copy the oldest staged frame into `frame`, chaining further mbufs when it is larger than one.
+  /// Copy the staged frame that begins at piece `first` into `frame`, chaining further mbufs when it is larger than one.
   /// @return  pieces used; 0: the pool is short, nothing has changed.
-  std::uint32_t fill(rte_mbuf* frame, const StagedFrames& staged) const noexcept {
-    const Piece& first = staged.piece(0);
-    reset(frame, first.bytes);
-    if (first.last_of_frame && first.bytes <= room_) [[likely]] {
-      rte_memcpy(static_cast<char*>(frame->buf_addr) + RTE_PKTMBUF_HEADROOM, first.at, first.bytes);
+  std::uint32_t fill(rte_mbuf* frame, const StagedFrames& staged, std::uint32_t first) const noexcept {
+    const Piece piece = staged.piece(first);
+    reset(frame, piece.bytes);
+    if (piece.last_of_frame && piece.bytes <= room_) [[likely]] {
+      rte_memcpy(static_cast<char*>(frame->buf_addr) + RTE_PKTMBUF_HEADROOM, piece.at, piece.bytes);
       return 1;
     }
-    return fill_chain(frame, staged);
+    return fill_chain(frame, staged, first);
   }
 
  private:
@@ -81,7 +81,7 @@ class MbufFiller {
     std::memcpy(static_cast<void*>(&frame->rx_descriptor_fields1), &fields, sizeof fields);
   }
 
-  std::uint32_t fill_chain(rte_mbuf* frame, const StagedFrames& staged) const noexcept;
+  std::uint32_t fill_chain(rte_mbuf* frame, const StagedFrames& staged, std::uint32_t first) const noexcept;
 
   rte_mempool* pool_{};
   std::uint64_t rearm_{};  // data_off, refcnt, nb_segs, port

@@ -26,86 +26,65 @@ struct Transaction {
   std::uint32_t frames_left;
 };
 
-template <class T, std::uint32_t N>
-class BoundedQueue {
- public:
-  static_assert((N & (N - 1)) == 0);
-
-  std::uint32_t size() const noexcept { return tail_ - head_; }
-  std::uint32_t room() const noexcept { return N - size(); }
-  bool empty() const noexcept { return head_ == tail_; }
-  void push(const T& value) noexcept { slots_[tail_++ % N] = value; }
-  const T& operator[](std::uint32_t i) const noexcept { return slots_[(head_ + i) % N]; }
-  T& front() noexcept { return slots_[head_ % N]; }
-  void pop(std::uint32_t n = 1) noexcept {
-    head_ += n;
-    if (head_ == tail_) head_ = tail_ = 0;
-  }
-  /// Take back the newest.
-  void unpush(std::uint32_t n) noexcept { tail_ -= n; }
-  void clear() noexcept { head_ = tail_ = 0; }
-
- private:
-  std::array<T, N> slots_{};
-  std::uint32_t head_{}, tail_{};
-};
-
 class StagedFrames {
  public:
   static constexpr std::uint32_t kMaxPieces = 4096;
   static constexpr std::uint32_t kMaxTransactions = 1024;
 
   std::uint32_t frames() const noexcept { return frames_; }
-  std::uint32_t transactions() const noexcept { return transactions_.size(); }
+  std::uint32_t transactions() const noexcept { return last_transaction_ - first_transaction_; }
   bool room_for(std::uint32_t pieces) const noexcept {
-    return pieces_.room() >= pieces && transactions_.room() > 0;
+    return kMaxPieces - (added_ - first_) >= pieces && transactions() < kMaxTransactions;
   }
 
-  void add_piece(const Piece& piece) noexcept {
-    pieces_.push(piece);
-    ++open_pieces_;
-    if (piece.last_of_frame) ++open_frames_;
+  /// Room was judged before.
+  void add_piece(const std::byte* at, std::uint32_t bytes, bool last_of_frame) noexcept {
+    pieces_[added_++ % kMaxPieces] = {at, bytes, last_of_frame};
   }
 
-  /// The pieces added since the last commit() or rollback() make up one transaction of at least one frame.
-  void commit(std::uint64_t id) noexcept {
-    transactions_.push({id, open_frames_});
-    frames_ += open_frames_;
-    open_pieces_ = open_frames_ = 0;
+  /// The pieces added since the last commit() or rollback() make up one transaction of `frames` frames, at least one.
+  void commit(std::uint64_t id, std::uint32_t frames) noexcept {
+    transactions_[last_transaction_++ % kMaxTransactions] = {id, frames};
+    frames_ += frames;
+    committed_ = added_;
   }
 
   /// The ring packet turned out bad: forget its pieces.
-  void rollback() noexcept {
-    pieces_.unpush(open_pieces_);
-    open_pieces_ = open_frames_ = 0;
-  }
+  void rollback() noexcept { added_ = committed_; }
 
   /// i-th piece from the oldest.
-  const Piece& piece(std::uint32_t i) const noexcept { return pieces_[i]; }
+  const Piece& piece(std::uint32_t i) const noexcept { return pieces_[(first_ + i) % kMaxPieces]; }
 
-  /// The oldest frame has been delivered. @return its transaction if that is complete now, else null.
-  const Transaction* pop_frame(std::uint32_t pieces) noexcept {
-    pieces_.pop(pieces);
-    --frames_;
-    Transaction& oldest = transactions_.front();
-    if (--oldest.frames_left > 0) return nullptr;
-    done_ = oldest;
-    transactions_.pop();
-    return &done_;
+  /// The oldest `frames` frames, which are `pieces` pieces, have been delivered. Calls complete(id) for each transaction
+  /// that has none left.
+  template <class Complete>
+  void pop(std::uint32_t frames, std::uint32_t pieces, Complete complete) noexcept {
+    frames_ -= frames;
+    first_ += pieces;
+    while (frames > 0) {
+      Transaction& oldest = transactions_[first_transaction_ % kMaxTransactions];
+      const std::uint32_t taken = frames < oldest.frames_left ? frames : oldest.frames_left;
+      frames -= taken;
+      oldest.frames_left -= taken;
+      if (oldest.frames_left > 0) break;
+      complete(oldest.id);
+      ++first_transaction_;
+    }
+    if (frames_ == 0) clear();
   }
 
   void clear() noexcept {
-    pieces_.clear();
-    transactions_.clear();
-    frames_ = open_pieces_ = open_frames_ = 0;
+    frames_ = 0;
+    first_ = added_ = committed_ = 0;
+    first_transaction_ = last_transaction_ = 0;
   }
 
  private:
-  BoundedQueue<Piece, kMaxPieces> pieces_;
-  BoundedQueue<Transaction, kMaxTransactions> transactions_;
-  Transaction done_{};
+  std::array<Piece, kMaxPieces> pieces_{};  // [first_, committed_) belong to transactions, [committed_, added_) not yet
+  std::array<Transaction, kMaxTransactions> transactions_{};
   std::uint32_t frames_{};
-  std::uint32_t open_pieces_{}, open_frames_{};
+  std::uint32_t first_{}, committed_{}, added_{};
+  std::uint32_t first_transaction_{}, last_transaction_{};
 };
 
 }  // namespace vmbpmd
