@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstdint>
 
 #include "base/bits.hpp"
 
@@ -17,18 +18,26 @@ namespace vmb {
 class alignas(kCacheLine) TryLock {
  public:
   [[nodiscard]] bool try_lock() noexcept {
-    return !held_.load(std::memory_order_relaxed) && !held_.exchange(true, std::memory_order_acquire);
+    if (waiting_.load(std::memory_order_relaxed) != 0) return false;  // an lcore that polls would starve them
+    return take();
   }
 
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
-  /// Control plane only: gives the CPU away until the burst inside has left.
+  /// Control plane only: gives the CPU away until the burst inside has left; no other burst gets in before.
   void lock() noexcept {
-    while (!try_lock()) sched_yield();
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    while (!take()) sched_yield();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
 
  private:
+  bool take() noexcept {
+    return !held_.load(std::memory_order_relaxed) && !held_.exchange(true, std::memory_order_acquire);
+  }
+
   std::atomic<bool> held_{false};
+  std::atomic<std::uint32_t> waiting_{0};  // threads in lock()
 };
 
 }  // namespace vmb

@@ -5,11 +5,16 @@
 
 namespace vmb {
 
+// One lock after the other, never both: a control thread that owns one direction and waits for the other comes through.
+
 void Channel::open(const ChannelParts& parts) noexcept {
-  const std::scoped_lock both{out_.lock, in_.lock};
-  out_.ring = Producer{parts.outbound};
-  out_.bell = parts.bell;
-  out_.open = true;
+  {
+    const std::scoped_lock lock{out_.lock};
+    out_.ring = Producer{parts.outbound};
+    out_.bell = parts.bell;
+    out_.open = true;
+  }
+  const std::scoped_lock lock{in_.lock};
   in_.ring = Consumer{parts.inbound, parts.max_packet_bytes};
   in_.bell = parts.bell;
   in_.open = true;
@@ -17,9 +22,13 @@ void Channel::open(const ChannelParts& parts) noexcept {
 }
 
 void Channel::close() noexcept {
-  const std::scoped_lock both{out_.lock, in_.lock};
-  out_.open = in_.open = false;
-  out_.ring = Producer{};
+  {
+    const std::scoped_lock lock{out_.lock};
+    out_.open = false;
+    out_.ring = Producer{};
+  }
+  const std::scoped_lock lock{in_.lock};
+  in_.open = false;
   in_.ring = Consumer{};
 }
 

@@ -6,13 +6,15 @@
 namespace vmb {
 
 std::uint32_t InprocLink::create_gpadl(std::span<std::byte> memory) noexcept {
-  if (!offered_ || memory.empty() || memory.size() % kPageSize != 0) return 0;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+  if (!offered_ || memory.empty() || memory.size() % kPageSize != 0 || address % kPageSize != 0) return 0;
   const std::scoped_lock lock{gpadls_lock_};
   gpadls_.emplace(next_gpadl_, memory);
   return next_gpadl_++;
 }
 
 void InprocLink::teardown_gpadl(std::uint32_t handle) noexcept {
+  if (open_ && handle == ring_gpadl_) close();
   const std::scoped_lock lock{gpadls_lock_};
   gpadls_.erase(handle);
 }
@@ -22,10 +24,14 @@ Status InprocLink::open(std::uint32_t ring_gpadl, std::uint32_t inbound_page, Ch
   const std::span<std::byte> memory = gpadl(ring_gpadl);
   const std::uint64_t pages = memory.size() / kPageSize;
   if (inbound_page < 2 || pages < inbound_page + std::uint64_t{2}) return Status::invalid;
-  const auto data_bytes = [](std::uint64_t ring_pages) { return static_cast<std::uint32_t>((ring_pages - 1) * kPageSize); };
-  const RingMemory to_host{memory.data(), data_bytes(inbound_page)};
-  const RingMemory to_guest{memory.data() + std::size_t{inbound_page} * kPageSize, data_bytes(pages - inbound_page)};
+  const std::uint64_t to_host_bytes = (inbound_page - std::uint64_t{1}) * kPageSize;
+  const std::uint64_t to_guest_bytes = (pages - inbound_page - 1) * kPageSize;
+  if (!RingMemory::valid_size(to_host_bytes) || !RingMemory::valid_size(to_guest_bytes)) return Status::invalid;
+  const RingMemory to_host{memory.data(), static_cast<std::uint32_t>(to_host_bytes)};
+  const RingMemory to_guest{memory.data() + std::size_t{inbound_page} * kPageSize,
+                            static_cast<std::uint32_t>(to_guest_bytes)};
   open_ = true;
+  ring_gpadl_ = ring_gpadl;
   host_->channel_opened({to_guest, to_host, {}, wire::kMaxPacketBytes});
   parts.outbound = to_host;
   parts.inbound = to_guest;
@@ -104,8 +110,8 @@ void InprocBus::leave(InprocLink* link, InprocGuest& guest) noexcept {
     const std::scoped_lock lock{link->gpadls_lock_};
     link->gpadls_.clear();
   }
-  if (link->host_ != nullptr) link->host_->guest_left();
   link->guest_ = nullptr;
+  if (link->host_ != nullptr) link->host_->guest_left();
   drop_if_empty(link);
 }
 

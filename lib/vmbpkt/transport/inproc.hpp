@@ -67,11 +67,11 @@ class InprocLink {
   bool offered() const noexcept { return offered_; }
 
   /// Make memory known to the host. @return the handle, > 0 and never used before on this link; 0: not offered, or
-  /// `memory` is not made of whole pages.
+  /// `memory` does not begin at a page or is not made of whole pages.
   [[nodiscard]] std::uint32_t create_gpadl(std::span<std::byte> memory) noexcept;
 
-  /// Forget a GPADL, after close() or once the host was told by its own protocol to leave the memory. Unknown handles
-  /// are ignored.
+  /// Forget a GPADL: rings (an open channel is closed first, so that the host has left them), or a buffer that the host
+  /// was told to leave by its own protocol, or by close(). Unknown handles are ignored.
   void teardown_gpadl(std::uint32_t handle) noexcept;
 
   /// Open the channel on two rings that the guest has formatted: outbound first, `inbound_page` pages before the
@@ -109,6 +109,7 @@ class InprocLink {
   InprocGuest* guest_{};
   bool offered_{};
   bool open_{};
+  std::uint32_t ring_gpadl_{};
   std::uint32_t next_gpadl_{1};
   mutable TryLock gpadls_lock_;  // a burst's look-up against the control plane; only for memory process_memory_ lacks
   std::map<std::uint32_t, std::span<std::byte>> gpadls_;
