@@ -17,6 +17,12 @@ constinit int log_type = RTE_LOGTYPE_USER1;  // until registered
 
 namespace {
 
+/// The arguments that a failure to join the link is about.
+std::string ends_named(const Devargs& args) {
+  if (args.role == Role::loop) return {};
+  return std::string{args.role == Role::host ? "role=host" : "role=guest"} + ",link=" + args.link + ": ";
+}
+
 int probe(rte_vdev_device* vdev) {
   const char* const name = rte_vdev_device_name(vdev);
   if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
@@ -40,7 +46,7 @@ int probe(rte_vdev_device* vdev) {
   dev->data->mac_addrs = mac;
   const char* const why = mac == nullptr || port == nullptr ? "no memory" : port->init(*args);
   if (why != nullptr) {
-    VMBPMD_LOG(ERR, "%s: %s%s%s", name, args->link.empty() ? "" : ("link=" + args->link + ": ").c_str(), why, "");
+    VMBPMD_LOG(ERR, "%s: %s%s", name, ends_named(*args).c_str(), why);
     if (port != nullptr) port->close();
     dev->data->dev_private = nullptr;
     delete port;

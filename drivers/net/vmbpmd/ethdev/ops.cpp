@@ -205,7 +205,7 @@ constinit const eth_dev_ops kTable = [] {
   ops.stats_reset = stats_reset;
   ops.xstats_get = xstats_get;
   ops.xstats_get_names = xstats_get_names;
-  ops.xstats_reset = xstats_reset;
+  ops.xstats_reset = stats_reset;
   ops.rx_burst_mode_get = rx_burst_mode;
   ops.tx_burst_mode_get = tx_burst_mode;
   return ops;

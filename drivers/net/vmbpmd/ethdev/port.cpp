@@ -18,8 +18,8 @@ const char* Port::init(const Devargs& args) noexcept {
     Guest::Config config;
     config.numa_node = dev_.data->numa_node;
     config.tx_copybreak = args.tx_copybreak;
-    config.own_mac = args.mac.has_value();
     guest_ = std::make_unique<Guest>(config);
+    if (args.mac) guest_->use_own_mac();
     guest_->wanted().mac = args.mac.value_or(guest_mac);
     error = guest_->init(control.bus(), name);
   }
@@ -47,7 +47,7 @@ void Port::close() noexcept {
   {
     const std::scoped_lock lock{control.mutex()};
     if (guest_) {
-      guest_->detach();
+      guest_->leave();
       control.settle();
       guest_->close();
     }
@@ -107,6 +107,7 @@ void Port::set_filters() noexcept {
 
 void Port::set_mac(const wire::MacAddress& mac) noexcept {
   const std::scoped_lock lock{ControlPlane::instance().mutex()};
+  if (guest_) guest_->use_own_mac();
   end().wanted().mac = mac;
   end().apply();
 }

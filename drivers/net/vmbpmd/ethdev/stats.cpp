@@ -76,7 +76,8 @@ int stats_reset(rte_eth_dev* dev) {
                            &end.tx_counters().packets, &end.tx_counters().bytes}) {
     counter->reset();
   }
-  return xstats_reset(dev);
+  for (std::size_t i = 0; i < kXstatCount; ++i) counter_at(end, i).reset();
+  return 0;
 }
 
 int xstats_get(rte_eth_dev* dev, rte_eth_xstat* xstats, unsigned n) {
@@ -91,12 +92,6 @@ int xstats_get_names(rte_eth_dev* /*dev*/, rte_eth_xstat_name* names, unsigned n
     rte_strscpy(names[i].name, name_at(i).c_str(), sizeof names[i].name);
   }
   return static_cast<int>(kXstatCount);
-}
-
-int xstats_reset(rte_eth_dev* dev) {
-  End& end = port_of(dev).end();
-  for (std::size_t i = 0; i < kXstatCount; ++i) counter_at(end, i).reset();
-  return 0;
 }
 
 }  // namespace vmbpmd

@@ -7,9 +7,8 @@
 namespace vmbpmd {
 
 int stats_get(rte_eth_dev* dev, rte_eth_stats* stats);
-int stats_reset(rte_eth_dev* dev);
+int stats_reset(rte_eth_dev* dev);  // both kinds: the extended ones include the basic ones
 int xstats_get(rte_eth_dev* dev, rte_eth_xstat* xstats, unsigned n);
 int xstats_get_names(rte_eth_dev* dev, rte_eth_xstat_name* names, unsigned n);
-int xstats_reset(rte_eth_dev* dev);
 
 }  // namespace vmbpmd

@@ -7,6 +7,7 @@ namespace vmbpmd {
 
 std::uint16_t End::rx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   polls_.store(polls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (rx_abandoned_.load(std::memory_order_relaxed)) [[unlikely]] rx_abandoned_.store(false, std::memory_order_relaxed);
   std::uint16_t delivered = 0;
   {
     Receiver in{channel_};
@@ -100,12 +101,14 @@ void End::service_unpolled(Clock::time_point now) noexcept {
   if (polls != polls_seen_) {
     polls_seen_ = polls;
     polled_at_ = now;
-    rx_abandoned_.store(false, std::memory_order_relaxed);
     return;
   }
-  const bool abandoned = now - polled_at_ > kAbandonedAfter;
-  rx_abandoned_.store(abandoned, std::memory_order_relaxed);
-  if (Receiver in{channel_}; in) read_inbound(in, ~0u, abandoned ? Overflow::discard : Overflow::wait);
+  // Only a flag: frames are dropped for it by a sender that needs the ring to move, never from here.
+  const bool polled_before = polls != polls_at_start_;
+  if (now - polled_at_ > (polled_before ? kAbandonedAfter : kNeverPolledAfter)) {
+    rx_abandoned_.store(true, std::memory_order_relaxed);
+  }
+  if (Receiver in{channel_}; in) read_inbound(in, ~0u, Overflow::wait);
   if (due_.empty()) return;
   if (Sender out{channel_}; out) acknowledge(out);
 }
@@ -114,6 +117,9 @@ void End::start_rx(const MbufFiller& filler) noexcept {
   const Receiver side{channel_, Sender::Wait::yes};
   filler_ = filler;
   rx_started_ = true;
+  polls_at_start_ = polls_.load(std::memory_order_relaxed);
+  polled_at_ = Clock::now();
+  rx_abandoned_.store(false, std::memory_order_relaxed);
 }
 
 void End::stop_rx() noexcept {

@@ -194,11 +194,13 @@ class End {
 
   static constexpr std::uint32_t kMaxPacketsPerRead = 256;  // so that no peer can pin an lcore (netvsc.md 6.1)
   static constexpr std::uint32_t kMaxDue = 2048;
-  static constexpr auto kAbandonedAfter = std::chrono::milliseconds{100};
+  // An application that stops polling is late, and back-pressure holds its frames; one that never began is tx-only.
+  static constexpr auto kAbandonedAfter = std::chrono::seconds{5};
+  static constexpr auto kNeverPolledAfter = std::chrono::milliseconds{100};
 
   alignas(vmb::kCacheLine) std::atomic<std::uint32_t> polls_{};  // rx bursts; its writer is the polling lcore
-  std::atomic<bool> rx_abandoned_{};                             // no rx burst for kAbandonedAfter
-  std::uint32_t polls_seen_{};
+  std::atomic<bool> rx_abandoned_{};  // no rx burst for so long that a sender may drop what stands in its way
+  std::uint32_t polls_seen_{}, polls_at_start_{};
   Clock::time_point polled_at_{};
 };
 

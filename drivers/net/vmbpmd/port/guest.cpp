@@ -61,7 +61,7 @@ const char* Guest::init(vmb::InprocBus& bus, std::string_view link_name) noexcep
 
   bus_ = &bus;
   link_ = bus.join(link_name, *this);
-  return link_ == nullptr ? "the link has a guest already" : nullptr;
+  return link_ == nullptr ? "the link has a guest already; one host and one guest are allowed" : nullptr;
 }
 
 void Guest::close() noexcept {
@@ -94,6 +94,7 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   nvsp_unsent_.clear();
   rndis_unsent_.clear();
   filter_sent_ = 0;
+  mac_asked_ = {};
   filter_busy_ = false;
 
   vmb::ChannelParts parts;
@@ -102,6 +103,7 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   }
   channel_.open(parts);
   state_ = State::attaching;
+  asked_mtu_ = wanted_.mtu;
   deadline_ = now + kAttachTimeout;
   nvsp_.start({.highest_version = config_.highest_version,
                .config_mtu = wanted_.mtu + kConfigMtuOverhead,
@@ -168,10 +170,12 @@ bool Guest::step(Clock::time_point now) noexcept {
     if (closing_ || !link_->offered() || now < retry_at_) return false;
     return open_channel(now);
   }
+  if (state_ == State::attached && asked_mtu_ != wanted_.mtu) detach();  // it attaches again, and asks for the new one
   bool progress = handle_inbox(now);
   if (state_ == State::waiting) return true;
   progress |= send_control();
   service_unpolled(now);
+  progress |= inbox_.front() != nullptr;
   const bool said_goodbye = rndis_sends_ == 0 && rndis_.state() != rndis::GuestState::halting && !progress;
   if (state_ == State::detaching && (said_goodbye || now > deadline_)) {
     close_channel();
@@ -228,6 +232,10 @@ void Guest::on_rndis(const rndis::GuestEvent& event, Clock::time_point now) noex
       VMBPMD_LOG(WARNING, "link %s: the host refused packet filter 0x%x", link_->name().c_str(), filter_sent_);
     }
     apply();
+  } else if (event.kind == GuestEventKind::request_done && event.request == rndis::GuestRequest::set_mac &&
+             event.status != wire::RndisStatus::success) {
+    VMBPMD_LOG(WARNING, "link %s: the host keeps its own MAC address for this port: use promiscuous mode, or its guest_mac=",
+               link_->name().c_str());
   } else if (event.kind == GuestEventKind::link_changed || event.kind == GuestEventKind::request_done) {
     update_tx();
   }
@@ -259,7 +267,7 @@ bool Guest::send_nvsp() noexcept {
   if (!out) return false;
   const vmb::TransactionId id = nvsp_wants_completion_ ? in_flight_.begin(kNvspSlot) : vmb::TransactionId::none;
   if (out.in_band(id, nvsp_wants_completion_, std::span<const std::byte>{nvsp_unsent_}) != vmb::Status::ok) {
-    in_flight_.cancel(id);
+    (void)in_flight_.cancel(id);
     if (out.fault() != vmb::Fault::none) report(out.fault());
     return false;
   }
@@ -287,7 +295,7 @@ bool Guest::send_rndis() noexcept {
   const vmb::TransactionId id = in_flight_.begin(slot);
   if (out.gpa_direct(id, list.count(), list.bytes(), std::span<const std::byte, wire::kNvspBytes>{payload}) !=
       vmb::Status::ok) {
-    in_flight_.cancel(id);
+    (void)in_flight_.cancel(id);
     if (out.fault() != vmb::Fault::none) report(out.fault());
     return false;
   }
@@ -324,6 +332,10 @@ std::uint32_t Guest::wanted_filter() const noexcept {
 
 void Guest::apply() noexcept {
   if (state_ != State::attached) return;
+  if (own_mac_ && wanted_.mac != mac_asked_) {
+    mac_asked_ = wanted_.mac;
+    if (mac_asked_ != rndis_.result().mac) rndis_.set_mac(mac_asked_);
+  }
   const std::uint32_t filter = wanted_filter();
   if (!filter_busy_ && filter != filter_sent_) {
     filter_busy_ = true;
@@ -340,7 +352,7 @@ LinkState Guest::link() const noexcept {
 }
 
 wire::MacAddress Guest::mac() const noexcept {
-  const bool told = state_ == State::attached && !config_.own_mac;
+  const bool told = state_ == State::attached && !own_mac_;
   return told ? rndis_.result().mac : wanted_.mac;
 }
 

@@ -34,7 +34,6 @@ class Guest final : public End, private vmb::InprocGuest {
     std::uint32_t receive_buffer_bytes = 4 * 1024 * 1024;
     std::uint32_t send_buffer_bytes = 2 * 1024 * 1024;
     std::uint32_t tx_copybreak = 2048;                 // frames up to this are copied into sections
-    bool own_mac = false;                              // wanted().mac was given; else the host's answer counts
   };
 
   explicit Guest(const Config& config) noexcept : config_(config) {}
@@ -51,8 +50,16 @@ class Guest final : public End, private vmb::InprocGuest {
   void apply() noexcept override;
   LinkState link() const noexcept override;
 
-  /// Begin an orderly detach; step() does it. It attaches again by itself unless close() follows.
+  /// The application gave wanted().mac: the host is asked to take it. Otherwise the host's answer counts.
+  void use_own_mac() noexcept { own_mac_ = true; }
+
+  /// Begin an orderly detach; step() does it, and attaches again by itself.
   void detach() noexcept;
+  /// The same, for good: close() follows.
+  void leave() noexcept {
+    closing_ = true;
+    detach();
+  }
   bool is_detached() const noexcept { return state_ == State::waiting; }
   bool is_attached() const noexcept { return state_ == State::attached; }
 
@@ -144,6 +151,9 @@ class Guest final : public End, private vmb::InprocGuest {
   bool nvsp_wants_completion_{};
   std::uint32_t filter_sent_{};
   bool filter_busy_{};
+  std::uint16_t asked_mtu_{};  // in the attach under way
+  bool own_mac_{};
+  wire::MacAddress mac_asked_{};
   bool closing_{};
   Clock::time_point retry_at_{}, deadline_{};
   BackOff back_off_;

@@ -118,8 +118,7 @@ bool Guest::close_section(Sender& out, Section& section) noexcept {
     tx_.aggregates.add();
     return true;
   }
-  in_flight_.cancel(id);
-  out_.free_sections.push_back(section.slot);
+  if (in_flight_.cancel(id)) out_.free_sections.push_back(section.slot);  // else a guessed completion returned it
   if (out.fault() != vmb::Fault::none) report(out.fault());
   return false;
 }
@@ -175,10 +174,15 @@ bool Guest::send_direct(Sender& out, rte_mbuf* frame) noexcept {
   const vmb::Status status =
       out.gpa_direct(id, list.count(), list.bytes(), std::span<const std::byte, wire::kNvspBytes>{payload});
   if (status != vmb::Status::ok) {
-    direct_frames_[index].store(nullptr, std::memory_order_relaxed);
-    in_flight_.cancel(id);
     if (out.fault() != vmb::Fault::none) report(out.fault());
-    return false;
+    if (in_flight_.cancel(id)) {
+      direct_frames_[index].store(nullptr, std::memory_order_relaxed);
+      return false;
+    }
+    // A host guessed the id: the receiving side returns the slot and frees the frame, which counts as sent and is lost.
+    out_.free_direct.pop_back();
+    if (bounce) rte_pktmbuf_free(frame);
+    return true;
   }
   out_.free_direct.pop_back();
   if (bounce) rte_pktmbuf_free(frame);

@@ -20,6 +20,7 @@ Host::Host(const Config& config) noexcept
               .link_bit_per_s = config.speed_mbps * std::uint64_t{1'000'000},
               .max_packets = config.max_packets,
               .peer_capabilities = wire::peer_capability::kDenseReceive,
+              .allow_mac_change = true,
               .friendly_name = config_.name}) {}
 
 Host::~Host() { close(); }
@@ -33,7 +34,7 @@ nvsp::HostConfig Host::nvsp_config() const noexcept {
 const char* Host::init(vmb::InprocBus& bus, std::string_view link_name) noexcept {
   bus_ = &bus;
   link_ = bus.join(link_name, *this);
-  return link_ == nullptr ? "the link has a host already" : nullptr;
+  return link_ == nullptr ? "the link has a host already; one host and one guest are allowed" : nullptr;
 }
 
 void Host::close() noexcept {
@@ -58,9 +59,14 @@ void Host::channel_opened(const vmb::ChannelParts& parts) noexcept {
   channel_.open(parts);
 }
 
-void Host::channel_closed() noexcept {
+void Host::stop_running() noexcept {
   if (running_) links_.detaches.add();
-  open_ = running_ = false;
+  running_ = false;
+}
+
+void Host::channel_closed() noexcept {
+  stop_running();
+  open_ = false;
   channel_.close();
   lose_staged();
   waiting_.clear();
@@ -102,7 +108,7 @@ bool Host::step(Clock::time_point now) noexcept {
   bool progress = send_waiting();
   if (waiting_.empty()) progress |= handle_inbox();
   service_unpolled(now);
-  return progress;
+  return progress || (waiting_.empty() && inbox_.front() != nullptr);
 }
 
 bool Host::handle_inbox() noexcept {
@@ -155,7 +161,7 @@ void Host::on_nvsp(const nvsp::HostEvent& event) noexcept {
       nvsp_answer_bytes_ = nvsp_.version() >= wire::NvspVersion::v6_1 ? wire::kNvspBytes : wire::kNvspLegacyBytes;
       break;
     case HostEventKind::revoked:
-      running_ = false;
+      stop_running();
       out_.up = false;
       forget_buffers();
       break;
@@ -194,7 +200,7 @@ void Host::answer_rndis(const Inbox::Message& message) noexcept {
       rndis_.indicate_media(wanted_.started);
       update_sides();
       break;
-    case HostEventKind::halted: running_ = false; update_sides(); break;
+    case HostEventKind::halted: stop_running(); update_sides(); break;
     case HostEventKind::peer_agreed: {
       const Sender sending{channel_, Sender::Wait::yes};
       const Receiver receiving{channel_, Sender::Wait::yes};

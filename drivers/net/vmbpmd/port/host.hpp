@@ -58,6 +58,7 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
   void channel_opened(const vmb::ChannelParts& parts) noexcept override;
   void channel_closed() noexcept override;
   std::optional<std::uint64_t> gpadl_bytes(std::uint32_t handle) noexcept override;
+  void stop_running() noexcept;
   bool handle_inbox() noexcept;
   void answer_nvsp(const Inbox::Message& message) noexcept;
   void answer_rndis(const Inbox::Message& message) noexcept;
