@@ -17,22 +17,20 @@ static_assert(std::endian::native == std::endian::little, "the wire is little-en
 inline constexpr std::uint32_t kCacheLine = 64;
 inline constexpr std::uint32_t kPageSize = 4096;  // a Hyper-V page, whatever the CPU's
 
-template <std::unsigned_integral T>
-constexpr T align_up(T value, std::type_identity_t<T> alignment) noexcept {
+template <std::unsigned_integral T> constexpr T align_up(T value, std::type_identity_t<T> alignment) noexcept {
   return static_cast<T>((value + alignment - 1) & ~(alignment - 1));
 }
 
-/// The bytes of one trivially copyable object.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::span<const std::byte> bytes_of(const T& object) noexcept {
+concept TriviallyCopyable = std::is_trivially_copyable_v<T>;
+
+/// The bytes of one trivially copyable object.
+template <TriviallyCopyable T> std::span<const std::byte> bytes_of(const T& object) noexcept {
   return std::as_bytes(std::span{&object, std::size_t{1}});
 }
 
 /// Copy a T out of `bytes`, which must hold one at `offset`: the one read of memory that a peer may be changing.
-template <class T>
-  requires std::is_trivially_copyable_v<T>
-T load(std::span<const std::byte> bytes, std::size_t offset = 0) noexcept {
+template <TriviallyCopyable T> T load(std::span<const std::byte> bytes, std::size_t offset = 0) noexcept {
   T object;
   std::memcpy(&object, bytes.data() + offset, sizeof object);
   return object;

@@ -11,15 +11,17 @@
 
 namespace vmb {
 
-enum class [[nodiscard]] Status : std::uint8_t {
-  ok,
-  full,     // nothing changed; retry after the peer has read
-  empty,    // nothing there; retry after the peer has written
-  too_big,  // caller's mistake: can never fit
-  invalid,  // caller's mistake: argument out of range
-  closed,   // no peer, or the channel is dead
-  corrupt,  // peer's mistake: see Fault; the channel is dead
+// clang-format off: version 14 takes the attribute for something else
+enum class [[nodiscard]] Status : std::uint8_t{
+    ok,
+    full,     // nothing changed; retry after the peer has read
+    empty,    // nothing there; retry after the peer has written
+    too_big,  // caller's mistake: can never fit
+    invalid,  // caller's mistake: argument out of range
+    closed,   // no peer, or the channel is dead
+    corrupt,  // peer's mistake: see Fault; the channel is dead
 };
+// clang-format on
 
 /// Why a ring is dead: a value that the peer wrote and that no correct peer writes (vmbus.md 5.2).
 enum class Fault : std::uint8_t {

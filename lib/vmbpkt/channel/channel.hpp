@@ -29,8 +29,8 @@ struct Doorbell {
 
 /// What a transport hands over when a channel opens; the memory stays mapped until close() has returned.
 struct ChannelParts {
-  RingMemory outbound, inbound;  // as seen from this end
-  Doorbell bell;                 // rings at the peer
+  RingMemory outbound, inbound;                           // as seen from this end
+  Doorbell bell;                                          // rings at the peer
   std::uint32_t max_packet_bytes{wire::kMaxPacketBytes};  // the largest packet this end takes
 };
 
@@ -103,8 +103,7 @@ class Channel::Sender {
     return append(wire::PacketType::in_band, id, wants_completion, payload);
   }
 
-  template <std::size_t N>
-  Status completion(TransactionId id, std::span<const std::byte, N> payload) noexcept {
+  template <std::size_t N> Status completion(TransactionId id, std::span<const std::byte, N> payload) noexcept {
     return append(wire::PacketType::completion, id, false, payload);
   }
 

@@ -92,7 +92,8 @@ class GpaWalk {
     if (rest_.size() < 16) return false;
     const auto range = load<wire::GpaRange>(rest_);
     rest_ = rest_.subspan(sizeof range);
-    if (range.byte_count == 0 || range.byte_offset >= kPageSize || wire::pages_of(range) > rest_.size() / 8) return false;
+    if (range.byte_count == 0 || range.byte_offset >= kPageSize || wire::pages_of(range) > rest_.size() / 8)
+      return false;
     malformed_ = false;
     --ranges_left_;
     bytes_left_ = range.byte_count;

@@ -20,7 +20,7 @@ class InFlight {
  public:
   /// Control plane. @return false: no memory. All slots are idle afterwards.
   [[nodiscard]] bool reset(std::uint32_t slots) noexcept {
-    cells_.reset(new (std::nothrow) std::atomic<std::uint32_t>[slots]{});
+    cells_.reset(new (std::nothrow) std::atomic<std::uint32_t>[slots] {});
     slots_ = cells_ ? slots : 0;
     return cells_ != nullptr || slots == 0;
   }
@@ -50,9 +50,7 @@ class InFlight {
     return slot;
   }
 
-  bool in_flight(std::uint32_t slot) const noexcept {
-    return cells_[slot].load(std::memory_order_relaxed) % 2 != 0;
-  }
+  bool in_flight(std::uint32_t slot) const noexcept { return cells_[slot].load(std::memory_order_relaxed) % 2 != 0; }
 
  private:
   std::unique_ptr<std::atomic<std::uint32_t>[]> cells_;

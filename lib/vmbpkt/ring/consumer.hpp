@@ -29,7 +29,8 @@ class Consumer {
   Consumer() = default;
 
   /// @param max_packet_bytes  the largest packet (descriptor to padding) that this end takes; larger is a fault.
-  Consumer(RingMemory ring, std::uint32_t max_packet_bytes) noexcept : ring_(ring), max_packet_bytes_(max_packet_bytes) {}
+  Consumer(RingMemory ring, std::uint32_t max_packet_bytes) noexcept
+      : ring_(ring), max_packet_bytes_(max_packet_bytes) {}
 
   /// Look at the next packet without taking it.
   /// Errors   empty. corrupt: see fault(); the ring is dead and stays so.
@@ -43,7 +44,8 @@ class Consumer {
     packet.descriptor = std::bit_cast<wire::PacketDescriptor>(  // the only read of these bytes
         std::array{ring_.load_word(next_), ring_.load_word(ring_.after(next_, 8))});
     packet.at = next_;
-    if (const Fault found = judge(packet.descriptor, available); found != Fault::none) [[unlikely]] return fail(found);
+    if (const Fault found = judge(packet.descriptor, available); found != Fault::none) [[unlikely]]
+      return fail(found);
     return Status::ok;
   }
 
@@ -63,11 +65,12 @@ class Consumer {
     if (next_ == published_) return Kick::no;
     const std::uint32_t freed = ring_.distance(published_, next_);
     published_ = next_;
-    ring_.read_index().store(next_.v, std::memory_order_seq_cst);                           // R2, S4
+    ring_.read_index().store(next_.v, std::memory_order_seq_cst);                                  // R2, S4
     const std::uint32_t wanted = ring_.pending_send_size().load(std::memory_order_seq_cst) & ~7u;  // S4
-    if (wanted == 0) [[likely]] return Kick::no;
-    const std::uint32_t write = ring_.write_index().load(std::memory_order_seq_cst);        // S4
-    if (!ring_.valid(write)) return Kick::no;  // the next peek() finds it
+    if (wanted == 0) [[likely]]
+      return Kick::no;
+    const std::uint32_t write = ring_.write_index().load(std::memory_order_seq_cst);  // S4
+    if (!ring_.valid(write)) return Kick::no;                                         // the next peek() finds it
     const std::uint32_t free = ring_.size() - ring_.distance(next_, {write});
     return free > wanted && free - wanted <= freed ? Kick::yes : Kick::no;  // no free - freed: a producer runs ahead
   }
@@ -75,7 +78,7 @@ class Consumer {
   /// Before sleeping: unmask, then look again. True: nothing is there, sleep. False: masked again, go on reading.
   /// Call advance() first: a producer that sees unread packets does not kick.
   [[nodiscard]] bool arm() noexcept {
-    ring_.interrupt_mask().store(0, std::memory_order_seq_cst);                             // S2
+    ring_.interrupt_mask().store(0, std::memory_order_seq_cst);                                                // S2
     if (fault_ == Fault::none && ring_.write_index().load(std::memory_order_seq_cst) == next_.v) return true;  // S2
     disarm();
     return false;

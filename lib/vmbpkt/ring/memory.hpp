@@ -34,7 +34,7 @@
 namespace vmb {
 
 /// Whether the peer must be notified now. The ring decides; its owner decides when in a burst.
-enum class [[nodiscard]] Kick : bool { no, yes };
+enum class [[nodiscard]] Kick : bool{no, yes};
 
 constexpr Kick operator|(Kick a, Kick b) noexcept { return a == Kick::yes ? a : b; }
 

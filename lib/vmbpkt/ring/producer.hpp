@@ -27,7 +27,8 @@ class Producer {
   /// Threads  one at a time (the channel's try-lock). Never blocks or allocates.
   template <std::size_t H, std::size_t P>
   Status append(std::span<const std::byte, H> header, std::span<const std::byte, P> payload) noexcept {
-    if (payload.size() > wire::kMaxPacketBytes - header.size()) [[unlikely]] return Status::too_big;  // length8: 16 bits
+    if (payload.size() > wire::kMaxPacketBytes - header.size()) [[unlikely]]
+      return Status::too_big;  // length8: 16 bits
     const auto header_bytes = static_cast<std::uint32_t>(header.size());
     const auto payload_bytes = static_cast<std::uint32_t>(payload.size());
     const std::uint32_t total = wire::ring_bytes(header_bytes, payload_bytes);
@@ -57,16 +58,16 @@ class Producer {
   Kick publish() noexcept {
     if (next_ == published_) return Kick::no;
     const RingOffset before = std::exchange(published_, next_);
-    ring_.write_index().store(next_.v, std::memory_order_seq_cst);                         // R1, S1
-    if (ring_.interrupt_mask().load(std::memory_order_seq_cst) != 0) return Kick::no;      // S1
+    ring_.write_index().store(next_.v, std::memory_order_seq_cst);                     // R1, S1
+    if (ring_.interrupt_mask().load(std::memory_order_seq_cst) != 0) return Kick::no;  // S1
     return ring_.read_index().load(std::memory_order_seq_cst) == before.v ? Kick::yes : Kick::no;
   }
 
   /// Before sleeping on a full ring: ask for a kick once a packet of `total` ring bytes fits.
   /// True: do not sleep: it fits already, or the ring is dead, as append() will say. Call publish() first.
   [[nodiscard]] bool wait_for(std::uint32_t total) noexcept {
-    ring_.pending_send_size().store(total, std::memory_order_seq_cst);                     // S3
-    const bool awake = !refresh(std::memory_order_seq_cst) || total < free_;               // S3
+    ring_.pending_send_size().store(total, std::memory_order_seq_cst);        // S3
+    const bool awake = !refresh(std::memory_order_seq_cst) || total < free_;  // S3
     if (awake) ring_.pending_send_size().store(0, std::memory_order_relaxed);
     return awake;
   }
@@ -88,7 +89,7 @@ class Producer {
 
   [[gnu::noinline]] Status make_room(std::uint32_t total) noexcept {
     if (total > ring_.size() - 8) return Status::too_big;
-    if (!refresh(std::memory_order_acquire)) return Status::corrupt;                       // A2
+    if (!refresh(std::memory_order_acquire)) return Status::corrupt;  // A2
     return total < free_ ? Status::ok : Status::full;
   }
 
@@ -107,9 +108,9 @@ class Producer {
   }
 
   RingMemory ring_;
-  RingOffset next_;       // where the next packet goes
-  RingOffset published_;  // what the peer has been told
-  RingOffset read_;       // peer's read_index as last seen
+  RingOffset next_;                   // where the next packet goes
+  RingOffset published_;              // what the peer has been told
+  RingOffset read_;                   // peer's read_index as last seen
   std::uint32_t free_{ring_.size()};  // raw: a packet fits only if smaller
   Fault fault_{Fault::none};
 };

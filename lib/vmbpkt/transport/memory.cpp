@@ -57,8 +57,7 @@ bool eal_is_running() noexcept {
   return rte_memseg_list_walk(found, nullptr) == 1;
 }
 
-std::optional<SharedMemory> SharedMemory::reserve(std::string_view purpose, std::size_t bytes,
-                                                  int numa_node) noexcept {
+std::optional<SharedMemory> SharedMemory::reserve(std::string_view purpose, std::size_t bytes, int numa_node) noexcept {
   const std::size_t rounded = align_up(bytes, std::size_t{kPageSize});
   const rte_memzone* zone = nullptr;
   std::byte* memory = nullptr;

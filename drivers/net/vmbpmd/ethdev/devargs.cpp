@@ -30,7 +30,8 @@ bool set_link(Devargs& args, std::string_view value) {
 
 bool parse_mac(std::optional<wire::MacAddress>& mac, std::string_view value) {
   rte_ether_addr address;
-  if (rte_ether_unformat_addr(std::string{value}.c_str(), &address) != 0 || !rte_is_valid_assigned_ether_addr(&address)) {
+  if (rte_ether_unformat_addr(std::string{value}.c_str(), &address) != 0 ||
+      !rte_is_valid_assigned_ether_addr(&address)) {
     return false;
   }
   std::memcpy(mac.emplace().data(), address.addr_bytes, RTE_ETHER_ADDR_LEN);
@@ -46,7 +47,9 @@ bool parse_number(std::uint32_t& number, std::string_view value, std::uint32_t l
 }
 
 bool set_speed(Devargs& args, std::string_view value) { return parse_number(args.speed_mbps, value, 1, 400'000); }
-bool set_tx_copybreak(Devargs& args, std::string_view value) { return parse_number(args.tx_copybreak, value, 0, 65535); }
+bool set_tx_copybreak(Devargs& args, std::string_view value) {
+  return parse_number(args.tx_copybreak, value, 0, 65535);
+}
 
 struct Argument {
   std::string_view key;

@@ -14,11 +14,11 @@ enum class Role : std::uint8_t { loop, host, guest };
 
 struct Devargs {
   Role role = Role::loop;
-  std::string link;                             // name that both ends give; empty for a loop
-  std::optional<wire::MacAddress> mac;          // of this end
-  std::optional<wire::MacAddress> guest_mac;    // what a host tells its guest
-  std::uint32_t speed_mbps = 100'000;           // what a host says its link has
-  std::uint32_t tx_copybreak = 2048;            // a guest copies frames up to this; larger ones go from where they lie
+  std::string link;                           // name that both ends give; empty for a loop
+  std::optional<wire::MacAddress> mac;        // of this end
+  std::optional<wire::MacAddress> guest_mac;  // what a host tells its guest
+  std::uint32_t speed_mbps = 100'000;         // what a host says its link has
+  std::uint32_t tx_copybreak = 2048;          // a guest copies frames up to this; larger ones go from where they lie
 
   /// @param text   arguments as typed, "key=value,...", may be null.
   /// @param error  one line: the argument, its value, what is allowed.

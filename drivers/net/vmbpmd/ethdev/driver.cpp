@@ -40,7 +40,8 @@ int probe(rte_vdev_device* vdev) {
     VMBPMD_LOG(ERR, "%s: no room for one more port (%d in use at most)", name, RTE_MAX_ETHPORTS);
     return -ENOMEM;
   }
-  auto* const mac = static_cast<rte_ether_addr*>(rte_zmalloc_socket(name, sizeof(rte_ether_addr), 0, dev->data->numa_node));
+  auto* const mac =
+      static_cast<rte_ether_addr*>(rte_zmalloc_socket(name, sizeof(rte_ether_addr), 0, dev->data->numa_node));
   auto* const port = new (std::nothrow) Port{*dev};
   dev->data->dev_private = port;
   dev->data->mac_addrs = mac;

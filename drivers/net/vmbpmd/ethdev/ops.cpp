@@ -22,7 +22,8 @@ bool buffers_hold(const rte_eth_dev* dev, rte_mempool* pool, std::uint16_t mtu, 
   const bool scatter = ((dev->data->dev_conf.rxmode.offloads | queue_offloads) & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
   const std::uint32_t needed = scatter ? std::uint32_t{kMinBuffer} : std::uint32_t{mtu} + kFrameOverhead;
   if (room >= RTE_PKTMBUF_HEADROOM + needed) return true;
-  VMBPMD_LOG(ERR, "port %u: pool %s: buffers of %u bytes are too small for MTU %u: use at least %u, or the scatter offload",
+  VMBPMD_LOG(ERR,
+             "port %u: pool %s: buffers of %u bytes are too small for MTU %u: use at least %u, or the scatter offload",
              dev->data->port_id, pool->name, room, mtu, RTE_PKTMBUF_HEADROOM + needed);
   return false;
 }
@@ -42,16 +43,20 @@ int start(rte_eth_dev* dev) {
   const bool has_rx = dev->data->nb_rx_queues > 0 && port.rx_pool != nullptr;
   if (has_rx && !buffers_hold(dev, port.rx_pool, dev->data->mtu, 0)) return -EINVAL;
   port.start();
-  for (std::uint16_t q = 0; q < dev->data->nb_rx_queues; ++q) dev->data->rx_queue_state[q] = RTE_ETH_QUEUE_STATE_STARTED;
-  for (std::uint16_t q = 0; q < dev->data->nb_tx_queues; ++q) dev->data->tx_queue_state[q] = RTE_ETH_QUEUE_STATE_STARTED;
+  for (std::uint16_t q = 0; q < dev->data->nb_rx_queues; ++q)
+    dev->data->rx_queue_state[q] = RTE_ETH_QUEUE_STATE_STARTED;
+  for (std::uint16_t q = 0; q < dev->data->nb_tx_queues; ++q)
+    dev->data->tx_queue_state[q] = RTE_ETH_QUEUE_STATE_STARTED;
   return 0;
 }
 
 int stop(rte_eth_dev* dev) {
   dev->data->dev_started = 0;
   port_of(dev).stop();
-  for (std::uint16_t q = 0; q < dev->data->nb_rx_queues; ++q) dev->data->rx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
-  for (std::uint16_t q = 0; q < dev->data->nb_tx_queues; ++q) dev->data->tx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
+  for (std::uint16_t q = 0; q < dev->data->nb_rx_queues; ++q)
+    dev->data->rx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
+  for (std::uint16_t q = 0; q < dev->data->nb_tx_queues; ++q)
+    dev->data->tx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
   (void)port_of(dev).update_link();
   return 0;
 }
@@ -128,15 +133,13 @@ int set_mtu(rte_eth_dev* dev, std::uint16_t mtu) {
 }
 
 // ethdev has noted the new state in dev->data only after these return.
-template <bool On>
-int set_promiscuous(rte_eth_dev* dev) {
+template <bool On> int set_promiscuous(rte_eth_dev* dev) {
   dev->data->promiscuous = On ? 1 : 0;
   port_of(dev).set_filters();
   return 0;
 }
 
-template <bool On>
-int set_allmulticast(rte_eth_dev* dev) {
+template <bool On> int set_allmulticast(rte_eth_dev* dev) {
   dev->data->all_multicast = On ? 1 : 0;
   port_of(dev).set_filters();
   return 0;

@@ -58,8 +58,7 @@ void Port::close() noexcept {
   if (std::exchange(member_, false)) control.remove(*this);
 }
 
-template <class Change>
-void Port::change(Change change) noexcept {
+template <class Change> void Port::change(Change change) noexcept {
   ControlPlane& control = ControlPlane::instance();
   const std::scoped_lock lock{control.mutex()};
   change(end());

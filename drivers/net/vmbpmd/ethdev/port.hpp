@@ -47,8 +47,7 @@ class Port final : public ControlPlane::Member {
   void notify() noexcept override;
 
  private:
-  template <class Change>
-  void change(Change change) noexcept;
+  template <class Change> void change(Change change) noexcept;
 
   rte_eth_dev& dev_;
   std::unique_ptr<Guest> guest_;

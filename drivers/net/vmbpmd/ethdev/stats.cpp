@@ -40,6 +40,7 @@ constexpr std::array kXstats{
     Xstat{"link_detaches", [](End& end) -> Counter& { return end.link_counters().detaches; }},
     Xstat{"link_attach_failures", [](End& end) -> Counter& { return end.link_counters().attach_failures; }},
     Xstat{"link_lost_packets", [](End& end) -> Counter& { return end.link_counters().lost_in_flight; }},
+    Xstat{"link_refused_message_errors", [](End& end) -> Counter& { return end.link_counters().refused_messages; }},
 };
 constexpr std::size_t kFaults = std::tuple_size_v<decltype(LinkCounters::faults)>;
 constexpr std::size_t kXstatCount = kXstats.size() + kFaults - 1;  // Fault::none is none

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kCallbackName = "vmbpmd";
 
 void on_memory_event(rte_mem_event event, const void* address, std::size_t bytes, void* self) {
-  static_cast<EalMemory*>(self)->set_used(reinterpret_cast<std::uint64_t>(address), bytes, event == RTE_MEM_EVENT_ALLOC);
+  static_cast<EalMemory*>(self)->set_used(reinterpret_cast<std::uint64_t>(address), bytes,
+                                          event == RTE_MEM_EVENT_ALLOC);
 }
 
 int on_segment(const rte_memseg_list* /*list*/, const rte_memseg* segment, void* self) {
@@ -67,7 +68,7 @@ EalMemory::List* EalMemory::add_list(std::uint64_t address) noexcept {
   list.bytes = msl->len;
   list.page_shift = static_cast<std::uint32_t>(std::countr_zero(msl->page_sz));
   list.words = ((msl->len >> list.page_shift) + 63) / 64;
-  list.used.reset(new (std::nothrow) std::atomic<std::uint64_t>[list.words]{});
+  list.used.reset(new (std::nothrow) std::atomic<std::uint64_t>[list.words] {});
   if (!list.used) return nullptr;
   count_.store(count + 1, std::memory_order_release);
   return &list;

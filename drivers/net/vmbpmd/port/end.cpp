@@ -7,7 +7,8 @@ namespace vmbpmd {
 
 std::uint16_t End::rx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   polls_.store(polls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if (rx_abandoned_.load(std::memory_order_relaxed)) [[unlikely]] rx_abandoned_.store(false, std::memory_order_relaxed);
+  if (rx_abandoned_.load(std::memory_order_relaxed)) [[unlikely]]
+    rx_abandoned_.store(false, std::memory_order_relaxed);
   std::uint16_t delivered = 0;
   {
     Receiver in{channel_};
@@ -55,7 +56,8 @@ void End::read_inbound(Receiver& in, std::uint32_t frames, Overflow overflow) no
     if (!take_packet(in, packet, overflow)) break;
     in.take(packet);
   }
-  if (in.fault() != vmb::Fault::none) [[unlikely]] report(in.fault());
+  if (in.fault() != vmb::Fault::none) [[unlikely]]
+    report(in.fault());
 }
 
 void End::drain_for_sender() noexcept {

@@ -20,6 +20,14 @@ constexpr auto kDetachTimeout = 200ms;
 constexpr std::uint32_t kControlChannel = 1;      // NvspRndisPacket::channel_type
 constexpr std::uint32_t kConfigMtuOverhead = 14;  // config MTU = IP MTU + Ethernet header
 
+/// What a host did wrong; a version or a request that it refuses is not that.
+constexpr std::uint64_t faults_of(const nvsp::GuestCounters& counters) noexcept {
+  return counters.unexpected_completions + counters.malformed_messages + counters.unknown_messages;
+}
+constexpr std::uint64_t faults_of(const rndis::GuestCounters& counters) noexcept {
+  return counters.malformed + counters.unmatched + counters.unknown;
+}
+
 }  // namespace
 
 Guest::~Guest() { close(); }
@@ -50,7 +58,7 @@ const char* Guest::init(vmb::InprocBus& bus, std::string_view link_name) noexcep
   bounce_ = carve(bounce_bytes);
 
   const std::uint32_t max_sections = config_.send_buffer_bytes / nvsp::kMinSectionBytes;
-  direct_frames_.reset(new (std::nothrow) std::atomic<rte_mbuf*>[kDirectSlots]{});
+  direct_frames_.reset(new (std::nothrow) std::atomic<rte_mbuf*>[kDirectSlots] {});
   if (!direct_frames_ || !in_flight_.reset(kFirstSectionSlot + max_sections) ||
       !returned_.reset(kFirstSectionSlot + max_sections)) {
     return "no memory for bookkeeping";
@@ -192,6 +200,7 @@ bool Guest::handle_inbox(Clock::time_point now) noexcept {
   bool progress = false;
   while (const Inbox::Message* message = inbox_.front()) {
     progress = true;
+    const std::uint64_t faults = faults_of(nvsp_.counters()) + faults_of(rndis_.counters());
     switch (message->kind) {
       case ControlKind::nvsp_completion: on_nvsp(nvsp_.on_completion(message->payload()), now); break;
       case ControlKind::nvsp_message:
@@ -205,6 +214,7 @@ bool Guest::handle_inbox(Clock::time_point now) noexcept {
       case ControlKind::rndis_sent: rndis_sends_ &= ~(1u << (message->id - kFirstRndisSlot)); break;
       case ControlKind::refused: break;
     }
+    links_.refused_messages.add(faults_of(nvsp_.counters()) + faults_of(rndis_.counters()) - faults);
     if (state_ == State::waiting) return true;  // closed by what the message said: the inbox is void
     inbox_.pop();
   }
@@ -214,7 +224,8 @@ bool Guest::handle_inbox(Clock::time_point now) noexcept {
 void Guest::on_nvsp(nvsp::GuestEvent event, Clock::time_point now) noexcept {
   if (state_ != State::attaching) return;
   if (event == nvsp::GuestEvent::failed) (void)attach_failed("NVSP", nvsp::name(nvsp_.failure()), now);
-  if (event == nvsp::GuestEvent::ready) rndis_.start({.max_transfer_bytes = 0x4000, .peer_capabilities = wire::peer_capability::kDenseReceive});
+  if (event == nvsp::GuestEvent::ready)
+    rndis_.start({.max_transfer_bytes = 0x4000, .peer_capabilities = wire::peer_capability::kDenseReceive});
 }
 
 void Guest::on_rndis(const rndis::GuestEvent& event, Clock::time_point now) noexcept {
@@ -234,7 +245,8 @@ void Guest::on_rndis(const rndis::GuestEvent& event, Clock::time_point now) noex
     apply();
   } else if (event.kind == GuestEventKind::request_done && event.request == rndis::GuestRequest::set_mac &&
              event.status != wire::RndisStatus::success) {
-    VMBPMD_LOG(WARNING, "link %s: the host keeps its own MAC address for this port: use promiscuous mode, or its guest_mac=",
+    VMBPMD_LOG(WARNING,
+               "link %s: the host keeps its own MAC address for this port: use promiscuous mode, or its guest_mac=",
                link_->name().c_str());
   } else if (event.kind == GuestEventKind::link_changed || event.kind == GuestEventKind::request_done) {
     update_tx();

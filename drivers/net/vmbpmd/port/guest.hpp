@@ -30,10 +30,10 @@ class Guest final : public End, private vmb::InprocGuest {
   struct Config {
     int numa_node = vmb::SharedMemory::kAnyNode;
     wire::NvspVersion highest_version = wire::NvspVersion::v6_1;
-    std::uint32_t ring_bytes = 256 * 1024;             // data bytes of each ring
+    std::uint32_t ring_bytes = 256 * 1024;  // data bytes of each ring
     std::uint32_t receive_buffer_bytes = 4 * 1024 * 1024;
     std::uint32_t send_buffer_bytes = 2 * 1024 * 1024;
-    std::uint32_t tx_copybreak = 2048;                 // frames up to this are copied into sections
+    std::uint32_t tx_copybreak = 2048;  // frames up to this are copied into sections
   };
 
   explicit Guest(const Config& config) noexcept : config_(config) {}
@@ -80,10 +80,10 @@ class Guest final : public End, private vmb::InprocGuest {
   static constexpr std::uint32_t kFirstDirectSlot = kFirstRndisSlot + kRndisSlots;
   static constexpr std::uint32_t kDirectSlots = 512;
   static constexpr std::uint32_t kFirstSectionSlot = kFirstDirectSlot + kDirectSlots;
-  static constexpr std::uint32_t kControlBytes = 4096;   // room of one RNDIS control message
-  static constexpr std::uint32_t kHeaderBytes = 64;      // room of one direct frame's RNDIS header
-  static constexpr std::uint32_t kBounceSlots = 64;      // direct slots with room for a whole frame
-  static constexpr std::uint32_t kMaxRangesTaken = 1024; // per transfer-pages packet (netvsc.md 5.3: 562 at most)
+  static constexpr std::uint32_t kControlBytes = 4096;    // room of one RNDIS control message
+  static constexpr std::uint32_t kHeaderBytes = 64;       // room of one direct frame's RNDIS header
+  static constexpr std::uint32_t kBounceSlots = 64;       // direct slots with room for a whole frame
+  static constexpr std::uint32_t kMaxRangesTaken = 1024;  // per transfer-pages packet (netvsc.md 5.3: 562 at most)
 
   // guest.cpp: control plane
   void channel_rescinded() noexcept override;
@@ -145,9 +145,10 @@ class Guest final : public End, private vmb::InprocGuest {
   State state_{State::waiting};
   nvsp::Guest nvsp_;
   rndis::Guest rndis_;
-  std::uint32_t gpadls_[3]{};  // rings, receive buffer, send buffer
+  std::uint32_t gpadls_[3]{};    // rings, receive buffer, send buffer
   std::uint32_t rndis_sends_{};  // bit per RNDIS slot in use
-  std::vector<std::byte> nvsp_unsent_, rndis_unsent_;  // a message that its state machine gave and the ring has not taken
+  std::vector<std::byte> nvsp_unsent_,
+      rndis_unsent_;  // a message that its state machine gave and the ring has not taken
   bool nvsp_wants_completion_{};
   std::uint32_t filter_sent_{};
   bool filter_busy_{};

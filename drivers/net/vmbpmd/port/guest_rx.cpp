@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The guest's receiving side: transfer pages with frames or control messages, completions of what was sent.
+#include "port/guest.hpp"
+
 #include <algorithm>
 
-#include "port/guest.hpp"
 #include "rndis/packet.hpp"
 
 namespace vmbpmd {
@@ -28,8 +29,7 @@ bool Guest::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow 
 }
 
 bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept {
-  const std::uint32_t count =
-      in.transfer_ranges(packet, wire::kReceiveBufferId, receive_buffer_.size(), ranges_);
+  const std::uint32_t count = in.transfer_ranges(packet, wire::kReceiveBufferId, receive_buffer_.size(), ranges_);
   if (count == 0) return false;
   const Verdict verdict = judge_room(count, overflow);
   if (verdict == Verdict::leave_in_ring) return false;
@@ -93,7 +93,8 @@ void Guest::acknowledge(Sender& out) noexcept {
     if (out.completion(vmb::TransactionId{due->id}, vmb::bytes_of(answer)) != vmb::Status::ok) break;
     due_.pop();
   }
-  if (out.fault() != vmb::Fault::none) [[unlikely]] report(out.fault());
+  if (out.fault() != vmb::Fault::none) [[unlikely]]
+    report(out.fault());
 }
 
 }  // namespace vmbpmd

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The guest's sending side: frames into sections, many to one; frames too large for that from where they lie.
+#include "port/guest.hpp"
+
 #include <algorithm>
 
-#include "port/guest.hpp"
 #include "port/eal_memory.hpp"
 #include "rndis/packet.hpp"
 
@@ -19,8 +20,8 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
 
   Section section{};
   bool open = false;
-  std::uint16_t sent = 0;      // frames whose fate is settled: in a packet in the ring, or refused
-  std::uint16_t pending = 0;   // frames in the open section behind them
+  std::uint16_t sent = 0;     // frames whose fate is settled: in a packet in the ring, or refused
+  std::uint16_t pending = 0;  // frames in the open section behind them
   std::uint64_t bytes = 0, packets = 0;
   const auto finish_section = [&] {
     if (!open) return true;
@@ -61,8 +62,8 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
     }
     // A message is padded with zeros so that the next one is aligned; the padding counts as the message's own.
     const std::uint32_t message_bytes = padded(frame_bytes);
-    std::byte* const at = send_buffer_.data() +
-                          std::size_t{section.slot - kFirstSectionSlot} * out_.section_bytes + section.used;
+    std::byte* const at =
+        send_buffer_.data() + std::size_t{section.slot - kFirstSectionSlot} * out_.section_bytes + section.used;
     constexpr std::uint64_t kZeros = 0;
     std::memcpy(at + message_bytes - sizeof kZeros, &kZeros, sizeof kZeros);
     const wire::RndisPacket header =
@@ -149,9 +150,8 @@ bool Guest::send_direct(Sender& out, rte_mbuf* frame) noexcept {
   if (bounce) {
     if (index >= kBounceSlots) {
       // Only the first slots have room for a frame: look for one of them.
-      const auto with_room = std::ranges::find_if(out_.free_direct, [](std::uint32_t s) {
-        return s - kFirstDirectSlot < kBounceSlots;
-      });
+      const auto with_room =
+          std::ranges::find_if(out_.free_direct, [](std::uint32_t s) { return s - kFirstDirectSlot < kBounceSlots; });
       if (with_room == out_.free_direct.end()) {
         drain_for_sender();
         return false;

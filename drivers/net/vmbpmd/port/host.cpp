@@ -11,6 +11,11 @@ namespace vmbpmd {
 namespace {
 constexpr std::uint32_t kConfigMtuOverhead = 14;  // config MTU = IP MTU + Ethernet header
 constexpr std::uint32_t kVlanTag = 4;
+
+/// What a guest did wrong; an OID that we do not have is not its fault.
+constexpr std::uint64_t faults_of(const rndis::HostCounters& counters) noexcept {
+  return counters.malformed + counters.unknown + counters.out_of_order;
+}
 }  // namespace
 
 Host::Host(const Config& config) noexcept
@@ -80,6 +85,7 @@ void Host::forget_buffers() noexcept {
   receive_buffer_ = {};
   suballoc_count_ = 0;
   out_.free_chunks.clear();
+  (void)returned_.reset(1);  // what came back is nobody's any more
 }
 
 bool Host::step(Clock::time_point now) noexcept {
@@ -135,6 +141,7 @@ void Host::answer_nvsp(const Inbox::Message& message) noexcept {
   if (answer.completion) {
     waiting_.push_back({true, message.id, {answer.completion->begin(), answer.completion->end()}});
   }
+  if (answer.event.kind == nvsp::HostEventKind::ignored) links_.refused_messages.add();
   on_nvsp(answer.event);
 }
 
@@ -153,7 +160,7 @@ void Host::on_nvsp(const nvsp::HostEvent& event) noexcept {
       receive_buffer_id_ = event.id;
       suballoc_bytes_ = event.unit_bytes;
       suballoc_count_ = event.unit_count;
-      outstanding_.reset(new (std::nothrow) std::atomic<bool>[suballoc_count_]{});
+      outstanding_.reset(new (std::nothrow) std::atomic<bool>[suballoc_count_] {});
       if (!outstanding_ || !returned_.reset(suballoc_count_)) suballoc_count_ = 0;
       lay_chunks(false);
       break;
@@ -185,22 +192,31 @@ void Host::lay_chunks(bool dense) noexcept {
 void Host::answer_rndis(const Inbox::Message& message) noexcept {
   using rndis::HostEventKind;
   const bool may = nvsp_.state() == nvsp::HostState::ready || nvsp_.state() == nvsp::HostState::revoked;
+  const std::uint64_t faults = faults_of(rndis_.counters());
   const rndis::Answer answer = may ? rndis_.on_message(message.payload()) : rndis::Answer{};
+  links_.refused_messages.add(may ? faults_of(rndis_.counters()) - faults : 1);
   const bool refused = !may || answer.event.kind == HostEventKind::ignored;
   // The completion goes first: net_netvsc takes one that comes after the answer for something else (notes, surprise 4).
   std::vector<std::byte> completion(nvsp_answer_bytes_);
   const wire::NvspRndisPacketComplete done{.status = refused ? wire::NvspStatus::failure : wire::NvspStatus::success};
   std::memcpy(completion.data(), &done, sizeof done);
   waiting_.push_back({true, message.id, std::move(completion)});
-  if (!answer.response.empty()) waiting_.push_back({false, 0, {answer.response.begin(), answer.response.end()}});
+  const bool can_answer = !receive_buffer_.empty();  // not after a revoke
+  if (can_answer && !answer.response.empty()) {
+    waiting_.push_back({false, 0, {answer.response.begin(), answer.response.end()}});
+  }
   switch (answer.event.kind) {
     case HostEventKind::initialized:
+      if (!can_answer) break;
       running_ = true;
       links_.attaches.add();
       rndis_.indicate_media(wanted_.started);
       update_sides();
       break;
-    case HostEventKind::halted: stop_running(); update_sides(); break;
+    case HostEventKind::halted:
+      stop_running();
+      update_sides();
+      break;
     case HostEventKind::peer_agreed: {
       const Sender sending{channel_, Sender::Wait::yes};
       const Receiver receiving{channel_, Sender::Wait::yes};

@@ -48,11 +48,11 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
   const rndis::Host& rndis() const noexcept { return rndis_; }
 
  private:
-  static constexpr std::uint32_t kReserved = 16;          // suballocs for control messages and indications
-  static constexpr std::uint32_t kMaxRangesSent = 128;    // per transfer-pages packet
-  static constexpr std::uint32_t kMaxPieces = 64;         // contiguous pieces of one guest message
-  static constexpr std::uint32_t kChunkBytes = 8192;      // aim of a chunk: several frames, a few lines of overhead
-  static constexpr std::uint32_t kMaxExtension = 2048;    // of a GPA-direct packet: 34 ranges and a jumbo's pages
+  static constexpr std::uint32_t kReserved = 16;        // suballocs for control messages and indications
+  static constexpr std::uint32_t kMaxRangesSent = 128;  // per transfer-pages packet
+  static constexpr std::uint32_t kMaxPieces = 64;       // contiguous pieces of one guest message
+  static constexpr std::uint32_t kChunkBytes = 8192;    // aim of a chunk: several frames, a few lines of overhead
+  static constexpr std::uint32_t kMaxExtension = 2048;  // of a GPA-direct packet: 34 ranges and a jumbo's pages
 
   // host.cpp: control plane
   void channel_opened(const vmb::ChannelParts& parts) noexcept override;
@@ -99,7 +99,7 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
   std::uint16_t receive_buffer_id_{};
   std::uint32_t nvsp_answer_bytes_{wire::kNvspLegacyBytes};
   std::uint32_t suballoc_bytes_{}, suballoc_count_{}, reserved_{}, suballocs_per_chunk_{1};
-  bool dense_{};  // several frames to a chunk: the guest is ours
+  bool dense_{};                                      // several frames to a chunk: the guest is ours
   std::unique_ptr<std::atomic<bool>[]> outstanding_;  // by suballoc that names a packet: not yet completed
 
   // sending side

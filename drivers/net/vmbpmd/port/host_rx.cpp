@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The host's receiving side: RNDIS messages in sections and guest pages, control messages, completions of what was sent.
+#include "port/host.hpp"
+
 #include <algorithm>
 
-#include "port/host.hpp"
 #include "rndis/packet.hpp"
 
 namespace vmbpmd {
@@ -25,8 +26,7 @@ class Gathered {
   std::uint64_t total() const noexcept { return total_; }
 
   /// A copy of the T at `offset`; it lies inside.
-  template <class T>
-  T load(std::uint64_t offset) const noexcept {
+  template <class T> T load(std::uint64_t offset) const noexcept {
     T object;
     if (offset + sizeof object <= pieces_[0].bytes) [[likely]] {
       std::memcpy(static_cast<void*>(&object), pieces_[0].at + offset, sizeof object);
@@ -46,8 +46,7 @@ class Gathered {
   }
 
   /// Call visit(at, bytes, last) for each contiguous part of [offset, offset + bytes); it lies inside.
-  template <class Visit>
-  void for_each(std::uint64_t offset, std::uint32_t bytes, Visit visit) const noexcept {
+  template <class Visit> void for_each(std::uint64_t offset, std::uint32_t bytes, Visit visit) const noexcept {
     if (offset + bytes <= pieces_[0].bytes) [[likely]] {
       visit(pieces_[0].at + offset, bytes, true);
       return;
@@ -122,8 +121,10 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
 
   Gathered guest_bytes;
   if (message.section_index != wire::kNoSection) {
-    if (message.section_index >= section_count_ || message.section_bytes > section_bytes_) return refuse(rx_.bad_section);
-    (void)guest_bytes.add(send_buffer_.data() + std::size_t{message.section_index} * section_bytes_, message.section_bytes);
+    if (message.section_index >= section_count_ || message.section_bytes > section_bytes_)
+      return refuse(rx_.bad_section);
+    (void)guest_bytes.add(send_buffer_.data() + std::size_t{message.section_index} * section_bytes_,
+                          message.section_bytes);
   }
   if (packet.descriptor.type == PacketType::gpa_direct) {
     std::array<std::byte, kMaxExtension> extension;
@@ -173,8 +174,9 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
     } else {
       ++frames;
       if (keep) {
-        guest_bytes.for_each(at + layout.data_at, layout.data_bytes,
-                             [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece(data, n, last); });
+        guest_bytes.for_each(
+            at + layout.data_at, layout.data_bytes,
+            [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece(data, n, last); });
       }
     }
     at += layout.message_bytes;
@@ -214,7 +216,8 @@ void Host::acknowledge(Sender& out) noexcept {
     if (out.completion(vmb::TransactionId{due->id}, message) != vmb::Status::ok) break;
     due_.pop();
   }
-  if (out.fault() != vmb::Fault::none) [[unlikely]] report(out.fault());
+  if (out.fault() != vmb::Fault::none) [[unlikely]]
+    report(out.fault());
 }
 
 }  // namespace vmbpmd

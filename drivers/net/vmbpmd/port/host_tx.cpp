@@ -4,9 +4,10 @@
 // Memory is handed out in chunks of a few suballocs. A guest that said it is ours gets many frames to a chunk, close
 // together; any other guest one frame to a suballoc. A packet's transaction id is the first suballoc of its first chunk
 // (guests use it as an index, netvsc.md 5.3); its chunks are linked, and come back together.
+#include "port/host.hpp"
+
 #include <algorithm>
 
-#include "port/host.hpp"
 #include "rndis/packet.hpp"
 
 namespace vmbpmd {
@@ -27,8 +28,7 @@ class Host::Burst {
     const std::uint32_t bytes = vmb::align_up(kPacketHeaderBytes + frame->pkt_len, 8u);
     if (range_count_ == ranges_.size()) return false;
     if (room_left_ < bytes && !open_chunk()) return false;
-    const wire::RndisPacket header =
-        rndis::packet_header(frame->pkt_len, bytes - kPacketHeaderBytes - frame->pkt_len);
+    const wire::RndisPacket header = rndis::packet_header(frame->pkt_len, bytes - kPacketHeaderBytes - frame->pkt_len);
     std::byte* const at = host_.receive_buffer_.data() + next_offset_;
     constexpr std::uint64_t kZeros = 0;
     std::memcpy(at + bytes - sizeof kZeros, &kZeros, sizeof kZeros);
@@ -50,9 +50,9 @@ class Host::Burst {
     std::array<std::byte, wire::kNvspBytes> payload{};
     const wire::NvspRndisPacket message{};
     std::memcpy(payload.data(), &message, sizeof message);
-    const vmb::Status status = out_.transfer_pages(
-        vmb::TransactionId{id}, host_.receive_buffer_id_, std::span{ranges_}.first(range_count_),
-        std::span<const std::byte>{payload}.first(host_.nvsp_answer_bytes_));
+    const vmb::Status status =
+        out_.transfer_pages(vmb::TransactionId{id}, host_.receive_buffer_id_, std::span{ranges_}.first(range_count_),
+                            std::span<const std::byte>{payload}.first(host_.nvsp_answer_bytes_));
     if (status != vmb::Status::ok) {
       host_.outstanding_[id].store(false, std::memory_order_relaxed);
       host_.give_back(first_chunk_);
@@ -164,7 +164,8 @@ bool Host::wanted_by_guest(const rte_mbuf* frame) const noexcept {
   constexpr wire::MacAddress kBroadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   if (destination == kBroadcast) return (out_.filter & filter::kBroadcast) != 0;
   if ((out_.filter & filter::kAllMulticast) != 0) return true;
-  return (out_.filter & filter::kMulticast) != 0 && std::ranges::find(out_.multicast, destination) != out_.multicast.end();
+  return (out_.filter & filter::kMulticast) != 0 &&
+         std::ranges::find(out_.multicast, destination) != out_.multicast.end();
 }
 
 void Host::give_back(std::uint32_t first_chunk) noexcept {

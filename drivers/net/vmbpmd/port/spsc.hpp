@@ -15,8 +15,7 @@
 
 namespace vmbpmd {
 
-template <class T>
-class Spsc {
+template <class T> class Spsc {
  public:
   /// Control plane, with nobody inside. @return false: no memory.
   [[nodiscard]] bool reset(std::uint32_t capacity) noexcept {

@@ -57,8 +57,7 @@ class StagedFrames {
 
   /// The oldest `frames` frames, which are `pieces` pieces, have been delivered. Calls complete(id) for each transaction
   /// that has none left.
-  template <class Complete>
-  void pop(std::uint32_t frames, std::uint32_t pieces, Complete complete) noexcept {
+  template <class Complete> void pop(std::uint32_t frames, std::uint32_t pieces, Complete complete) noexcept {
     frames_ -= frames;
     first_ += pieces;
     while (frames > 0) {
