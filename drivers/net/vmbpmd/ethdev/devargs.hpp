@@ -18,7 +18,7 @@ struct Devargs {
   std::optional<wire::MacAddress> mac;        // of this end
   std::optional<wire::MacAddress> guest_mac;  // what a host tells its guest
   std::uint32_t speed_mbps = 100'000;         // what a host says its link has
-  std::uint32_t tx_copybreak = 2048;          // a guest copies frames up to this; larger ones go from where they lie
+  std::uint32_t tx_copybreak = 512;           // a guest copies frames up to this; larger ones go from where they lie
 
   /// @param text   arguments as typed, "key=value,...", may be null.
   /// @param error  one line: the argument, its value, what is allowed.

@@ -52,7 +52,7 @@ class BackOff {
  public:
   std::chrono::milliseconds next(Clock::time_point now) noexcept {
     using namespace std::chrono_literals;
-    wait_ = now - last_ > 10s + wait_ ? 100ms : std::min<std::chrono::milliseconds>(wait_ * 2, 10s);
+    wait_ = wait_ == 0ms || now - last_ > 10s + wait_ ? 100ms : std::min<std::chrono::milliseconds>(wait_ * 2, 10s);
     last_ = now;
     return wait_;
   }

@@ -98,6 +98,7 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   out_.up = false;
   out_.free_direct.clear();
   for (std::uint32_t i = kDirectSlots; i-- > 0;) out_.free_direct.push_back(kFirstDirectSlot + i);
+  rx_max_frame_ = std::uint32_t{wanted_.mtu} + kFrameOverhead;  // what the application has buffers for
   rndis_sends_ = 0;
   nvsp_unsent_.clear();
   rndis_unsent_.clear();
@@ -323,8 +324,9 @@ void Guest::start_data() noexcept {
   out_.section_bytes = buffers.section_bytes;
   out_.max_packets = nic.max_packets;
   out_.alignment = std::max(8u, 1u << nic.alignment_factor);
-  out_.copybreak = std::min(config_.tx_copybreak, out_.section_bytes - rndis::kPacketHeaderBytes - out_.alignment);
-  out_.max_frame = std::uint32_t{mtu()} + kFrameOverhead;
+  out_.max_bytes = std::min(out_.section_bytes, nic.max_transfer_bytes);
+  out_.copybreak = std::min(config_.tx_copybreak, out_.max_bytes - rndis::kPacketHeaderBytes - out_.alignment);
+  out_.max_frame = std::min(std::uint32_t{mtu()} + kFrameOverhead, nic.max_transfer_bytes - rndis::kPacketHeaderBytes);
   out_.free_sections.clear();
   for (std::uint32_t i = buffers.section_count; i-- > 0;) out_.free_sections.push_back(kFirstSectionSlot + i);
 }

@@ -33,7 +33,7 @@ class Guest final : public End, private vmb::InprocGuest {
     std::uint32_t ring_bytes = 256 * 1024;  // data bytes of each ring
     std::uint32_t receive_buffer_bytes = 4 * 1024 * 1024;
     std::uint32_t send_buffer_bytes = 2 * 1024 * 1024;
-    std::uint32_t tx_copybreak = 2048;  // frames up to this are copied into sections
+    std::uint32_t tx_copybreak = 512;  // frames up to this are copied into sections
   };
 
   explicit Guest(const Config& config) noexcept : config_(config) {}
@@ -133,6 +133,7 @@ class Guest final : public End, private vmb::InprocGuest {
   struct Tx {
     bool up{};
     std::uint32_t section_bytes{}, max_packets{}, alignment{8}, max_frame{}, copybreak{};
+    std::uint32_t max_bytes{};                 // of one message: what a section holds, and the host takes
     std::vector<std::uint32_t> free_sections;  // last freed, first used: it is the warmest
     std::vector<std::uint32_t> free_direct;
     std::uint32_t bounce_bytes{};
@@ -140,6 +141,7 @@ class Guest final : public End, private vmb::InprocGuest {
 
   // receiving side
   std::vector<vmb::wire::TransferRange> ranges_;
+  std::uint32_t rx_max_frame_{};
 
   // control plane
   State state_{State::waiting};

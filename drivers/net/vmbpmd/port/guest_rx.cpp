@@ -49,7 +49,7 @@ bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflo
       continue;
     }
     rndis::PacketLayout layout;
-    if (!rndis::judge(header, bytes.size(), layout)) {
+    if (!rndis::judge(header, bytes.size(), layout) || layout.data_bytes > rx_max_frame_) {
       ++bad;
       continue;
     }

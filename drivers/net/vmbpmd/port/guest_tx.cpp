@@ -87,7 +87,7 @@ std::uint32_t Guest::padded(std::uint32_t frame_bytes) const noexcept {
 }
 
 bool Guest::fits(const Section& section, std::uint32_t frame_bytes) const noexcept {
-  return section.frames < out_.max_packets && section.used + padded(frame_bytes) <= out_.section_bytes;
+  return section.frames < out_.max_packets && section.used + padded(frame_bytes) <= out_.max_bytes;
 }
 
 void Guest::take_returned() noexcept {
