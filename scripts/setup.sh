@@ -12,7 +12,7 @@ unset VMB_BUILD # the build folder made here is build/
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 build_packages=(g++ meson ninja-build pkg-config python3 dpkg-dev
-  libnuma-dev libgtest-dev libgmock-dev libbenchmark-dev libpcap-dev)
+  libnuma-dev libgtest-dev libgmock-dev libbenchmark-dev libpcap-dev nlohmann-json3-dev)
 dpdk_packages=(dpdk dpdk-dev libdpdk-dev) # dpdk-dev has dpdk-testpmd
 tool_packages=(iproute2 iputils-ping iperf3 tcpdump ethtool)
 check_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
