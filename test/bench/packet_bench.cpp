@@ -95,7 +95,8 @@ constexpr std::uint32_t kOut = 3 * kBurst;
 
 constexpr std::array<std::uint8_t, kOut> kOrder = [] {
   std::array<std::uint8_t, kOut> order{};
-  for (std::uint32_t i = 0; i < kOut; ++i) order[i] = static_cast<std::uint8_t>(i * 37 % kOut);  // 37 and 96 are coprime
+  for (std::uint32_t i = 0; i < kOut; ++i)
+    order[i] = static_cast<std::uint8_t>(i * 37 % kOut);  // 37 and 96 are coprime
   return order;
 }();
 
@@ -148,7 +149,8 @@ class Ratios : public benchmark::ConsoleReporter {
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       const bool is_median = run.run_type == Run::RT_Aggregate && run.aggregate_name == "median";
-      if (is_median || run.run_type == Run::RT_Iteration) medians_[run.run_name.function_name] = run.GetAdjustedCPUTime();
+      if (is_median || run.run_type == Run::RT_Iteration)
+        medians_[run.run_name.function_name] = run.GetAdjustedCPUTime();
     }
     ConsoleReporter::ReportRuns(runs);
   }
@@ -162,8 +164,8 @@ class Ratios : public benchmark::ConsoleReporter {
   void print(const char* name, std::uint32_t objects, const char* base) {
     const double time = medians_[name];
     if (time == 0 || medians_[base] == 0) return;
-    std::printf("%-16s %6.1f ns per %u out and back, %5.2f ns each, %.2f times %s\n", name, time, objects, time / objects,
-                time / medians_[base], base);
+    std::printf("%-16s %6.1f ns per %u out and back, %5.2f ns each, %.2f times %s\n", name, time, objects,
+                time / objects, time / medians_[base], base);
   }
 
   std::map<std::string, double> medians_;  // of one run, its time; of repetitions, the aggregate that comes last

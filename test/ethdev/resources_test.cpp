@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "ethdev/frames.hpp"
+#include "ethdev/log_capture.hpp"
 #include "ethdev/nic.hpp"
 
 namespace vmbpmd::test {
@@ -77,6 +78,7 @@ TEST_F(ResourcesLeft, ByAPairStartedAndStoppedAreNone) {
 }
 
 TEST_F(ResourcesLeft, ByProbesThatFailAreNone) {
+  LogCapture log;
   expect_none([] { EXPECT_NE(probe("net_vmbpmd_wrong", "role=host"), 0); });
   Pair pair;
   expect_none([&] { EXPECT_NE(probe("net_vmbpmd_wrong", "role=guest,link=" + pair.link), 0); });

@@ -157,6 +157,10 @@ TEST_P(Threads, ThatOnlyReceiveAgainstAPeerThatSendsGoOnForEver) {
         return peer.xstat("tx_filtered_packets") + only_receives.xstat("rx_filtered_packets") > 0;
       }));
       peers.stop();
+      EXPECT_TRUE(eventually([&] {
+        const std::uint64_t filtered = peer.xstat("tx_filtered_packets") + only_receives.xstat("rx_filtered_packets");
+        return it.received() + filtered == peers.sent();
+      }));
       it.stop();
       at_peer.stop();
       pair.guest.stop();

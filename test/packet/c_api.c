@@ -3,27 +3,25 @@
  * The header in C11, the shared object, and no EAL: two channels, a burst across, replies back. What needs an EAL says
  * so and everything else works.
  */
-#include <vmbpkt.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vmbpkt.h>
 
 enum { BURST = 32 };
 
-#define CHECK(condition)                                                                \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
-      (void)fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);  \
-      exit(EXIT_FAILURE);                                                               \
-    }                                                                                   \
+#define CHECK(condition)                                                              \
+  do {                                                                                \
+    if (!(condition)) {                                                               \
+      (void)fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+      exit(EXIT_FAILURE);                                                             \
+    }                                                                                 \
   } while (0)
 
 static unsigned int ended;
 
-static void on_end(vmb_packet *packet, vmb_status status, const void *buffer, uint32_t buffer_length)
-{
-  unsigned int number = *(unsigned int *)vmb_packet_get_pointer(packet);
+static void on_end(vmb_packet* packet, vmb_status status, const void* buffer, uint32_t buffer_length) {
+  unsigned int number = *(unsigned int*)vmb_packet_get_pointer(packet);
   uint64_t reply = 0;
 
   CHECK(vmb_status_is_success(status));
@@ -33,9 +31,8 @@ static void on_end(vmb_packet *packet, vmb_status status, const void *buffer, ui
   ended++;
 }
 
-static vmb_channel *make(bool is_server)
-{
-  vmb_channel *channel = NULL;
+static vmb_channel* make(bool is_server) {
+  vmb_channel* channel = NULL;
 
   CHECK(vmb_channel_allocate(NULL, is_server, &channel) == VMB_STATUS_SUCCESS);
   CHECK(vmb_channel_init_set_link(channel, "c_api") == VMB_STATUS_SUCCESS);
@@ -45,14 +42,13 @@ static vmb_channel *make(bool is_server)
   return channel;
 }
 
-int main(void)
-{
-  vmb_channel *server = make(true);
-  vmb_channel *client = make(false);
+int main(void) {
+  vmb_channel* server = make(true);
+  vmb_channel* client = make(false);
   uint32_t size = vmb_channel_sizeof_packet(client);
-  void *memory = aligned_alloc(64, (size_t)size * BURST);
-  vmb_packet *packets[BURST];
-  vmb_packet *allocated[1];
+  void* memory = aligned_alloc(64, (size_t)size * BURST);
+  vmb_packet* packets[BURST];
+  vmb_packet* allocated[1];
   unsigned int numbers[BURST];
   uint64_t payloads[BURST];
   vmb_send_desc sends[BURST];

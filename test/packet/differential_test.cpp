@@ -41,8 +41,10 @@ class Side {
     std::size_t next = 0;
     for (const Order& order : orders) {
       vmb_packet* packet = nullptr;
-      if (order.packet < kPackets) packet = owner.packets[order.packet];
-      else if (next < fresh.size()) packet = fresh[next++];
+      if (order.packet < kPackets)
+        packet = owner.packets[order.packet];
+      else if (next < fresh.size())
+        packet = fresh[next++];
       descs.push_back({packet, payload_.data(), order.length, order.flags, nullptr});
     }
     vmb_status status = VMB_STATUS_SUCCESS;
@@ -208,11 +210,16 @@ void run(std::uint64_t salt, bool deferred, std::uint32_t steps) {
     std::vector<std::uint32_t> picks(random.below(48));
     for (std::uint32_t& pick : picks) pick = random.below(1000);
     for (Side* const side : {&singles, &bursts}) {
-      if (what < 40) side->send(server, orders);
-      else if (what < 65) side->receive(server, count);
-      else if (what < 85) side->complete(server, picks, count);
-      else if (what < 99) side->poll(server);
-      else side->reopen(server);
+      if (what < 40)
+        side->send(server, orders);
+      else if (what < 65)
+        side->receive(server, count);
+      else if (what < 85)
+        side->complete(server, picks, count);
+      else if (what < 99)
+        side->poll(server);
+      else
+        side->reopen(server);
     }
     ASSERT_EQ(singles.take_log(), bursts.take_log()) << "step " << step;
   }

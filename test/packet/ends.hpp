@@ -81,7 +81,9 @@ struct Pair {
 class PacketMemory {
  public:
   PacketMemory(vmb_channel* channel, std::uint32_t count = 1)
-      : bytes_(vmb_channel_sizeof_packet(channel)), stride_(bytes_ + kCanary), count_(count),
+      : bytes_(vmb_channel_sizeof_packet(channel)),
+        stride_(bytes_ + kCanary),
+        count_(count),
         memory_(static_cast<std::byte*>(::operator new(total(), kAlign))) {
     std::memset(memory_, kPattern, total());
   }
@@ -229,12 +231,12 @@ inline std::uint32_t fill_ring(vmb_channel* channel, Packets& packets, std::uint
 
 /// A call that is misuse: an abort that names it, or nothing but one more on the channel's count.
 #ifdef NDEBUG
-#define EXPECT_MISUSE(channel, call, statement)                              \
-  do {                                                                       \
-    const std::uint64_t before = vmb_channel_misuse_count(channel);          \
-    statement;                                                               \
-    EXPECT_EQ(vmb_channel_misuse_count(channel), before + 1) << (call);      \
-  } while (false)
+#  define EXPECT_MISUSE(channel, call, statement)                         \
+    do {                                                                  \
+      const std::uint64_t before = vmb_channel_misuse_count(channel);     \
+      statement;                                                          \
+      EXPECT_EQ(vmb_channel_misuse_count(channel), before + 1) << (call); \
+    } while (false)
 #else
-#define EXPECT_MISUSE(channel, call, statement) EXPECT_DEATH(statement, "misuse of " call ":")
+#  define EXPECT_MISUSE(channel, call, statement) EXPECT_DEATH(statement, "misuse of " call ":")
 #endif

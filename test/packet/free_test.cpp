@@ -162,9 +162,7 @@ TEST(PacketAllocate, BulkAndSinglesOfAllSizesNeverLoseOrDoubleAPacket) {
       vmb_packet_free_bulk(out.data() + out.size() - gone, static_cast<std::uint32_t>(gone));
       out.resize(out.size() - gone);
     }
-    if (step % 500 == 0) {
-      ASSERT_EQ(std::set<vmb_packet*>(out.begin(), out.end()).size(), out.size());
-    }
+    if (step % 500 == 0) { ASSERT_EQ(std::set<vmb_packet*>(out.begin(), out.end()).size(), out.size()); }
   }
   vmb_packet_free_bulk(out.data(), static_cast<std::uint32_t>(out.size()));
   out.resize(kCount);
@@ -186,7 +184,8 @@ TEST(PacketAllocate, InlineContextIsThePacketsOwn) {
     std::memset(context, static_cast<int>(i), 40);
   }
   for (std::uint32_t i = 0; i < 16; ++i) {
-    const auto* const context = static_cast<const std::uint8_t*>(vmb_packet_get_inline_packet_context_pointer(packets[i]));
+    const auto* const context =
+        static_cast<const std::uint8_t*>(vmb_packet_get_inline_packet_context_pointer(packets[i]));
     EXPECT_TRUE(std::all_of(context, context + 40, [i](std::uint8_t b) { return b == i; }));
   }
   vmb_packet_free_bulk(packets.data(), 16);
@@ -262,7 +261,8 @@ TEST(PacketMisuse, SettingARoutineInFlightIsIgnored) {
   pair.open();
   Packets packets{pair.client, 1};
   ASSERT_EQ(send(packets[0], "x", kWait), VMB_STATUS_SUCCESS);
-  EXPECT_MISUSE(pair.client, "vmb_packet_set_completion_routine", vmb_packet_set_completion_routine(packets[0], nullptr));
+  EXPECT_MISUSE(pair.client, "vmb_packet_set_completion_routine",
+                vmb_packet_set_completion_routine(packets[0], nullptr));
   EXPECT_MISUSE(pair.client, "vmb_packet_set_completion_routine_ex",
                 vmb_packet_set_completion_routine_ex(packets[0], nullptr, nullptr));
   drain(pair.server);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kPointer = sizeof(void*);
 
 TEST(PacketInitialize, I1_ThreeParametersInThisOrderAndAStatus) {
-  using Expected = vmb_status (*)(vmb_channel* channel, vmb_packet* memory, std::uint32_t byte_count);
+  using Expected = vmb_status (*)(vmb_channel * channel, vmb_packet * memory, std::uint32_t byte_count);
   static_assert(std::is_same_v<decltype(&vmb_packet_initialize), Expected>);
   static_assert(std::is_same_v<vmb_status, std::uint32_t>);
 }
@@ -146,7 +146,8 @@ TEST(PacketInitialize, I12_WithARoutineTheSendWorksAndTheRoutineGetsThisHandle) 
   Pair pair;
   pair.open();
   Packets packets{pair.client, 3};
-  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(send(packets[i], numbered(i), i == 1 ? kWait : 0), VMB_STATUS_SUCCESS);
+  for (std::uint32_t i = 0; i < 3; ++i)
+    EXPECT_EQ(send(packets[i], numbered(i), i == 1 ? kWait : 0), VMB_STATUS_SUCCESS);
   EXPECT_EQ(drain(pair.server), (std::vector{numbered(0), numbered(1), numbered(2)}));
   vmb_channel_poll(pair.client, 0);
   EXPECT_EQ(packets.ended, (Record{{packets[0], VMB_STATUS_SUCCESS, ""},

@@ -37,8 +37,8 @@ TEST(ChannelLife, ALinkHasOneEndOfEachKind) {
     const End second{is_server};
     const std::string taken = "test-taken";
     Pair other;
-    for (vmb_channel* const channel : {second.operator vmb_channel*(), other.server.operator vmb_channel*(),
-                                       other.client.operator vmb_channel*()}) {
+    for (vmb_channel* const channel :
+         {second.operator vmb_channel*(), other.server.operator vmb_channel*(), other.client.operator vmb_channel*()}) {
       ASSERT_EQ(vmb_channel_init_set_link(channel, taken.c_str()), VMB_STATUS_SUCCESS);
     }
     ASSERT_EQ(vmb_channel_init_set_pull_mode(second), VMB_STATUS_SUCCESS);

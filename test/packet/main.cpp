@@ -29,9 +29,16 @@ std::string lcore_on_first_allowed_cpu() {
 }
 
 bool start_eal() {
-  std::vector<std::string> arguments{"packet_test", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry",
-                                     "--no-shconf", "--file-prefix=vmbpkt" + std::to_string(getpid()),
-                                     "--log-level=lib.eal:error", lcore_on_first_allowed_cpu()};
+  std::vector<std::string> arguments{"packet_test",
+                                     "--no-huge",
+                                     "-m",
+                                     "256",
+                                     "--no-pci",
+                                     "--no-telemetry",
+                                     "--no-shconf",
+                                     "--file-prefix=vmbpkt" + std::to_string(getpid()),
+                                     "--log-level=lib.eal:error",
+                                     lcore_on_first_allowed_cpu()};
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   return rte_eal_init(static_cast<int>(argv.size()), argv.data()) >= 0;

@@ -122,7 +122,8 @@ TEST(ChannelReceive, Q25_AReplyThatFindsNoRoomWaitsInOrderWithWhatIsSent) {
   ASSERT_EQ(rest.size(), 2u);
   EXPECT_EQ(rest[1], "last one");
   ASSERT_EQ(requests.ended.size(), 3u);
-  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(requests.ended[i], (Ended{requests[i], VMB_STATUS_SUCCESS, numbered(10 + i)}));
+  for (std::uint32_t i = 0; i < 3; ++i)
+    EXPECT_EQ(requests.ended[i], (Ended{requests[i], VMB_STATUS_SUCCESS, numbered(10 + i)}));
 }
 
 TEST(ChannelReceive, Q23_CompletingTwiceIsMisuseAlsoWhenTheSlotIsInUseAgain) {
@@ -298,14 +299,15 @@ TEST(ChannelCallbacks, APacketMayBeKeptAndCompletedLaterInAnyOrder) {
 TEST(ChannelCallbacks, ACallbackMaySend) {
   Pair pair;
   static vmb_packet* answer;
-  ASSERT_EQ(vmb_channel_init_set_process_packet_callbacks(
-                pair.server,
-                [](vmb_channel*, vmb_packet_completion* packet, const void* buffer, std::uint32_t length, std::uint32_t) {
-                  EXPECT_EQ(vmb_packet_send(answer, buffer, length, nullptr, 0), VMB_STATUS_SUCCESS);
-                  complete(packet);
-                },
-                nullptr),
-            VMB_STATUS_SUCCESS);
+  ASSERT_EQ(
+      vmb_channel_init_set_process_packet_callbacks(
+          pair.server,
+          [](vmb_channel*, vmb_packet_completion* packet, const void* buffer, std::uint32_t length, std::uint32_t) {
+            EXPECT_EQ(vmb_packet_send(answer, buffer, length, nullptr, 0), VMB_STATUS_SUCCESS);
+            complete(packet);
+          },
+          nullptr),
+      VMB_STATUS_SUCCESS);
   pair.open();
   Packets answers{pair.server, 1};
   Packets packets{pair.client, 3};

@@ -44,7 +44,8 @@ TEST(PacketSend, FlagsAboutExternalOrPagedMemoryChangeNothing) {
   pair.open();
   Packets packets{pair.client, 4};
   std::uint32_t i = 0;
-  for (const std::uint32_t flag : {0x2u, 0x4u, 0x8u, 0x10u}) EXPECT_EQ(send(packets[i++], "x", flag), VMB_STATUS_SUCCESS);
+  for (const std::uint32_t flag : {0x2u, 0x4u, 0x8u, 0x10u})
+    EXPECT_EQ(send(packets[i++], "x", flag), VMB_STATUS_SUCCESS);
   EXPECT_EQ(drain(pair.server).size(), 4u);
 }
 
@@ -118,7 +119,7 @@ TEST(PacketSend, Q14_NothingOvertakesAQueuedPacket) {
   const std::uint32_t in_ring = fill_ring(pair.client, packets, 0);  // of 64 bytes; the next waits
   std::uint32_t sent = in_ring + 1;
   for (; sent < 200; ++sent) ASSERT_EQ(send(packets[sent], numbered(sent)), VMB_STATUS_SUCCESS);  // small ones
-  for (const Got& got : receive(pair.server, 8)) complete(got.packet);  // room for small ones
+  for (const Got& got : receive(pair.server, 8)) complete(got.packet);                            // room for small ones
   for (; sent < 250; ++sent) ASSERT_EQ(send(packets[sent], numbered(sent)), VMB_STATUS_SUCCESS);
   std::uint32_t expected = 8;
   while (expected < sent) {
@@ -173,7 +174,8 @@ TEST(PacketSend, AQueuedPacketTooBigForTheRingThatComesIsEnded) {
   EXPECT_EQ(send(packets[1], "fits"), VMB_STATUS_SUCCESS);
   ASSERT_EQ(vmb_channel_enable(pair.client), VMB_STATUS_SUCCESS);
   vmb_channel_poll(server, 0);
-  EXPECT_EQ(packets.ended, (Record{{packets[0], VMB_STATUS_BUFFER_OVERFLOW, ""}, {packets[1], VMB_STATUS_SUCCESS, ""}}));
+  EXPECT_EQ(packets.ended,
+            (Record{{packets[0], VMB_STATUS_BUFFER_OVERFLOW, ""}, {packets[1], VMB_STATUS_SUCCESS, ""}}));
   EXPECT_EQ(send(packets[2], std::string(8000, 'x')), VMB_STATUS_INVALID_PARAMETER_3) << "the ring is known now";
   EXPECT_EQ(drain(pair.client).size(), 1u);
 }

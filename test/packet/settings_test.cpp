@@ -38,8 +38,8 @@ TEST(ChannelSettings, SizeofPacketIsHeaderContextDescriptorsAndPayload) {
 
 TEST(ChannelSettings, ThePayloadStoreLiesWithinThePacket) {
   for (std::uint32_t context = 0; context < 200; ++context) {
-    const PacketLimits limits{.packet_size = 13, .packet_count = 1, .context_size = context, .external_bytes = 0,
-                              .external_pieces = 0};
+    const PacketLimits limits{
+        .packet_size = 13, .packet_count = 1, .context_size = context, .external_bytes = 0, .external_pieces = 0};
     EXPECT_GE(store_offset(limits), 64 + context);
     EXPECT_LE(store_offset(limits) + 16, sizeof_packet(limits));
   }
@@ -48,7 +48,8 @@ TEST(ChannelSettings, ThePayloadStoreLiesWithinThePacket) {
 TEST(ChannelSettings, OutOfRangeNamesTheArgument) {
   const End channel{false};
   EXPECT_EQ(vmb_channel_init_set_maximum_packet_size(channel, 0), VMB_STATUS_INVALID_PARAMETER_2);
-  EXPECT_EQ(vmb_channel_init_set_maximum_packet_size(channel, VMB_LARGEST_PACKET_SIZE + 1), VMB_STATUS_INVALID_PARAMETER_2);
+  EXPECT_EQ(vmb_channel_init_set_maximum_packet_size(channel, VMB_LARGEST_PACKET_SIZE + 1),
+            VMB_STATUS_INVALID_PARAMETER_2);
   EXPECT_EQ(vmb_channel_init_set_maximum_external_data(channel, 0, 1), VMB_STATUS_INVALID_PARAMETER_2);
   EXPECT_EQ(vmb_channel_init_set_maximum_external_data(channel, UINT32_MAX, 1), VMB_STATUS_INVALID_PARAMETER_2);
   EXPECT_EQ(vmb_channel_init_set_maximum_external_data(channel, 1, 0), VMB_STATUS_INVALID_PARAMETER_3);

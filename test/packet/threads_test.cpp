@@ -239,7 +239,8 @@ TEST(Threads, DisableUnderTrafficEndsEachAcceptedPacketOnce) {
         if (status == VMB_STATUS_SUCCESS) {
           accepted.fetch_add(1, std::memory_order_relaxed);
         } else {
-          EXPECT_TRUE(status == VMB_STATUS_INVALID_DEVICE_STATE || status == VMB_STATUS_INSUFFICIENT_RESOURCES) << status;
+          EXPECT_TRUE(status == VMB_STATUS_INVALID_DEVICE_STATE || status == VMB_STATUS_INSUFFICIENT_RESOURCES)
+              << status;
           owns[i].idle.store(true, std::memory_order_relaxed);
           std::this_thread::yield();
         }

@@ -95,7 +95,7 @@ TEST_F(RndisOids, SupportedListNamesEveryOidOf31ThatIsNotAClassCounter) {
   EXPECT_EQ(answer.size(), 24u + 45 * 4);
 }
 
-class Counting : public StatisticsSource {
+class Counting final : public StatisticsSource {
  public:
   std::uint64_t counter(wire::Oid oid) noexcept override { return 0x1'0000'0000u + static_cast<std::uint32_t>(oid); }
 };

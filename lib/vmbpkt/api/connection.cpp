@@ -108,8 +108,8 @@ void Endpoint::try_open() noexcept {
 
 /// Under the turn, with the outbound ring not in use.
 void Endpoint::open_with(ChannelParts parts) noexcept {
-  parts.max_packet_bytes = static_cast<std::uint32_t>(sizeof(wire::PacketDescriptor)) +
-                           align_up(settings_.limits.packet_size, 8u);
+  parts.max_packet_bytes =
+      static_cast<std::uint32_t>(sizeof(wire::PacketDescriptor)) + align_up(settings_.limits.packet_size, 8u);
   stopped_ = false;
   ++opening_;
   channel_.open(parts);
@@ -147,7 +147,7 @@ void Endpoint::leave() noexcept {
     registry.bus.leave(link, static_cast<InprocHost&>(*this));  // rescinds: the client's callback comes first
     link_ = nullptr;
     disconnect();
-    registry.each_on(link, &Endpoint::leave);                   // the client, which that has disabled
+    registry.each_on(link, &Endpoint::leave);  // the client, which that has disabled
   } else {
     disconnect();
     link->close();
@@ -225,7 +225,8 @@ vmb_status Endpoint::make_pool() noexcept {
   if (pool() != nullptr) return VMB_STATUS_SUCCESS;
   freeze();
   if (!eal_is_running()) {
-    if (!pool_failed_) log_line(LogLevel::error, "packets cannot be allocated: no EAL is running; initialize them instead");
+    if (!pool_failed_)
+      log_line(LogLevel::error, "packets cannot be allocated: no EAL is running; initialize them instead");
     pool_failed_ = true;
     return VMB_STATUS_NOT_SUPPORTED;
   }
@@ -257,8 +258,8 @@ bool Endpoint::make_traffic_state() noexcept {
   quota_ = std::clamp(kMostReceivedBytes / received_stride_, 64u, VMB_DEFAULT_TRANSACTION_QUOTA);
   most_parked_ = quota_ / 16;
   received_count_ = quota_ + most_parked_;
-  received_ = SharedMemory::reserve("received", std::size_t{received_stride_} * (received_count_ + 1),
-                                    settings_.numa_node);
+  received_ =
+      SharedMemory::reserve("received", std::size_t{received_stride_} * (received_count_ + 1), settings_.numa_node);
   if (!received_) return false;
   static std::atomic<std::uint32_t> seed{0};  // so that a token of a channel before this one does not fit
   const std::uint32_t generation = seed.fetch_add(0x9E3779B9, std::memory_order_relaxed);

@@ -229,7 +229,7 @@ class Endpoint : private InprocHost, private InprocGuest {
   // ---- traffic, under the turn ----
   TryLock turn_;
   std::atomic<std::uint32_t> waiting_{};  // control threads that want the turn
-  std::atomic<const void*> holder_{};  // the thread whose turn it is
+  std::atomic<const void*> holder_{};     // the thread whose turn it is
   Inbox inbox_;
   Channel channel_;
   std::optional<Channel::Sender> outgoing_;  // in a turn of an open channel
@@ -237,17 +237,17 @@ class Endpoint : private InprocHost, private InprocGuest {
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<std::uint32_t[]> idle_slots_;
   std::uint32_t idle_slot_count_{};
-  Fifo queue_;           // packets and replies that wait for room or for the peer
-  Fifo deferred_;        // packets in the ring whose routine waits for the poll
-  Fifo backlog_;         // received packets that nobody took yet
+  Fifo queue_;     // packets and replies that wait for room or for the peer
+  Fifo deferred_;  // packets in the ring whose routine waits for the poll
+  Fifo backlog_;   // received packets that nobody took yet
   std::uint64_t order_{};
   std::uint32_t outstanding_{};
   std::uint32_t held_{};
   std::uint32_t opening_{};
   bool in_routine_{};
-  bool stopped_{};       // the peer broke the rules; until the next opening
+  bool stopped_{};        // the peer broke the rules; until the next opening
   bool receiving_{true};  // false while disable waits
-  bool close_due_{};     // the peer closed: end `close_queued_` of the queue, and all that is in flight
+  bool close_due_{};      // the peer closed: end `close_queued_` of the queue, and all that is in flight
   std::uint32_t close_queued_{};
   std::optional<ChannelParts> open_due_;  // the peer opened again before that was done
   std::optional<SharedMemory> received_;  // slots of received packets, then room for one reply
@@ -294,8 +294,7 @@ class Registry {
 
 /// The object behind the handle.
 struct vmb_channel final : vmb::Endpoint {
-  vmb_channel(void* parent, bool is_server, std::uint16_t number) noexcept
-      : vmb::Endpoint(parent, is_server, number) {}
+  vmb_channel(void* parent, bool is_server, std::uint16_t number) noexcept : vmb::Endpoint(parent, is_server, number) {}
 };
 
 namespace vmb {

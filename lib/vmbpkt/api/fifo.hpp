@@ -85,8 +85,7 @@ class Inbox {
   bool empty() const noexcept { return head_.load(std::memory_order_relaxed) == 0; }
 
   /// Everything, in the order in which it was put.
-  template <class Sink>
-  void take(Sink sink) noexcept {
+  template <class Sink> void take(Sink sink) noexcept {
     std::uintptr_t newest = head_.exchange(0, std::memory_order_seq_cst);
     std::uintptr_t oldest = 0;
     while (newest != 0) {

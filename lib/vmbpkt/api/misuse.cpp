@@ -31,7 +31,8 @@ std::atomic<std::uint64_t>& misuses_of(const vmb_channel* channel) noexcept {
 void misuse(vmb_channel* channel, const char* call, const char* what) noexcept {
 #ifdef NDEBUG
   const std::uint64_t count = misuses_of(channel).fetch_add(1, std::memory_order_relaxed) + 1;
-  if (std::has_single_bit(count)) log_line(LogLevel::error, "misuse of %s: %s (%ju so far)", call, what, std::uintmax_t{count});
+  if (std::has_single_bit(count))
+    log_line(LogLevel::error, "misuse of %s: %s (%ju so far)", call, what, std::uintmax_t{count});
 #else
   (void)channel;
   (void)std::fprintf(stderr, "vmbpkt: misuse of %s: %s\n", call, what);

@@ -40,7 +40,8 @@ void initialize_one(vmb_channel* channel, void* memory, [[maybe_unused]] const c
 /// The pool, made by the first call that needs it.
 vmb_status pool_of(vmb_channel* channel, PacketPool*& pool) noexcept {
   pool = channel->pool();
-  if (pool != nullptr) [[likely]] return VMB_STATUS_SUCCESS;
+  if (pool != nullptr) [[likely]]
+    return VMB_STATUS_SUCCESS;
   const vmb_status made = channel->make_pool();
   pool = channel->pool();
   return made;
@@ -60,7 +61,8 @@ PacketPool* home_of(const vmb_packet* packet) noexcept {
 void free_one(vmb_packet* packet, const char* call) noexcept {
   if (packet == nullptr) return;
   PacketPool* const pool = home_of(packet);
-  if (pool != nullptr && pool->free(&packet, 1) == 1) [[likely]] return;
+  if (pool != nullptr && pool->free(&packet, 1) == 1) [[likely]]
+    return;
   const PacketWord word = packet->load();
   if (is_packet(word)) {
     vmb::misuse(packet->channel, call, why_not_free(word));
@@ -72,7 +74,8 @@ void free_one(vmb_packet* packet, const char* call) noexcept {
 /// The word of a packet whose routine may be set; otherwise misuse.
 bool may_set_routine(const vmb_packet* packet, const char* call) noexcept {
   if (is_live(packet)) {
-    if (state_of(packet->load()) == PacketState::idle) [[likely]] return true;
+    if (state_of(packet->load()) == PacketState::idle) [[likely]]
+      return true;
     vmb::misuse(packet->channel, call, "the packet is in flight");
   } else {
     vmb::misuse(nullptr, call, "not a packet, or free");
@@ -120,7 +123,8 @@ vmb_status vmb_packet_allocate_bulk(vmb_channel* channel, vmb_packet** packets, 
   if (channel == nullptr) return VMB_STATUS_INVALID_PARAMETER_1;
   if (packets == nullptr) return count == 0 ? VMB_STATUS_SUCCESS : VMB_STATUS_INVALID_PARAMETER_2;
   PacketPool* pool = nullptr;
-  if (const vmb_status made = pool_of(channel, pool); made != VMB_STATUS_SUCCESS) [[unlikely]] return made;
+  if (const vmb_status made = pool_of(channel, pool); made != VMB_STATUS_SUCCESS) [[unlikely]]
+    return made;
   return pool->allocate(packets, count) ? VMB_STATUS_SUCCESS : VMB_STATUS_INSUFFICIENT_RESOURCES;
 }
 
@@ -129,8 +133,10 @@ void vmb_packet_free(vmb_packet* packet) { free_one(packet, "vmb_packet_free"); 
 void vmb_packet_free_bulk(vmb_packet* const* packets, uint32_t count) {
   for (uint32_t done = 0; done < count;) {
     PacketPool* const pool = home_of(packets[done]);
-    if (pool != nullptr) [[likely]] done += pool->free(packets + done, count - done);
-    if (done == count) [[likely]] return;
+    if (pool != nullptr) [[likely]]
+      done += pool->free(packets + done, count - done);
+    if (done == count) [[likely]]
+      return;
     free_one(packets[done++], "vmb_packet_free_bulk");  // the one that stopped the bulk
   }
 }

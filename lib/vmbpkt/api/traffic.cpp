@@ -41,12 +41,18 @@ vmb_status Endpoint::judge(const vmb_packet* packet, std::span<const std::byte> 
                            std::uint32_t flags) const noexcept {
   if (packet == nullptr) return VMB_STATUS_INVALID_PARAMETER_1;
   const PacketWord word = packet->load();
-  if (!is_idle(packet) || !has_routine(word)) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_1;
-  if (payload.data() == nullptr && !payload.empty()) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_2;
-  if (payload.size() > settings_.limits.packet_size) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_3;
-  if (external_data != nullptr) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_4;
-  if ((flags & ~kKnownSendFlags) != 0) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_5;
-  if ((flags & kBothDirections) == kBothDirections) [[unlikely]] return VMB_STATUS_INVALID_PARAMETER_5;
+  if (!is_idle(packet) || !has_routine(word)) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_1;
+  if (payload.data() == nullptr && !payload.empty()) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_2;
+  if (payload.size() > settings_.limits.packet_size) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_3;
+  if (external_data != nullptr) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_4;
+  if ((flags & ~kKnownSendFlags) != 0) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_5;
+  if ((flags & kBothDirections) == kBothDirections) [[unlikely]]
+    return VMB_STATUS_INVALID_PARAMETER_5;
   return state() == State::disabled ? VMB_STATUS_INVALID_DEVICE_STATE : VMB_STATUS_SUCCESS;
 }
 
@@ -56,10 +62,12 @@ std::uint32_t Endpoint::send_burst(std::span<const vmb_send_desc> descs, vmb_sta
   for (const vmb_send_desc& desc : descs) {
     const auto payload = bytes_at(desc.buffer, desc.buffer_length);
     refusal = judge(desc.packet, payload, desc.external_data, desc.flags);
-    if (refusal != VMB_STATUS_SUCCESS) [[unlikely]] return sent;
+    if (refusal != VMB_STATUS_SUCCESS) [[unlikely]]
+      return sent;
     if (turn) [[likely]] {
       refusal = submit(desc.packet, payload, waits(desc.flags));
-      if (refusal != VMB_STATUS_SUCCESS) [[unlikely]] return sent;
+      if (refusal != VMB_STATUS_SUCCESS) [[unlikely]]
+        return sent;
     } else {
       leave_in_inbox(desc.packet, payload, waits(desc.flags));
     }
@@ -215,7 +223,8 @@ void Endpoint::end_all(std::uint32_t queued) noexcept {
     slot.packet = nullptr;
     end(packet, VMB_STATUS_DEVICE_REMOVED, {});
   }
-  for (idle_slot_count_ = 0; idle_slot_count_ < slots; ++idle_slot_count_) idle_slots_[idle_slot_count_] = idle_slot_count_;
+  for (idle_slot_count_ = 0; idle_slot_count_ < slots; ++idle_slot_count_)
+    idle_slots_[idle_slot_count_] = idle_slot_count_;
   for (; queued > 0; --queued) {
     const Queued item = queue_.pop();
     if (item.is_received()) {
@@ -266,7 +275,8 @@ std::uint32_t Endpoint::poll(std::uint32_t budget, vmb_recv_desc* out) noexcept 
   Turn turn{*this, Turn::Kind::owner};
   if (!turn) return 0;
   if (!turn.is_outermost()) {
-    misuse(handle(), out == nullptr ? "vmb_channel_poll" : "vmb_channel_receive_burst", "called from a packet callback");
+    misuse(handle(), out == nullptr ? "vmb_channel_poll" : "vmb_channel_receive_burst",
+           "called from a packet callback");
     return 0;
   }
   empty_inbox();
@@ -386,8 +396,8 @@ Received* Endpoint::slot_at(std::uint32_t index) const noexcept {
 bool Endpoint::accept_completion(const vmb_complete_desc& desc, const char* call, Received*& received) noexcept {
   const Token token = Token::of(desc.packet);
   received = slot_at(token.index);
-  if (received == nullptr || received->generation() != token.generation ||
-      received->state() != Received::State::held) [[unlikely]] {
+  if (received == nullptr || received->generation() != token.generation || received->state() != Received::State::held)
+      [[unlikely]] {
     misuse(handle(), call, "not a received packet, or completed already");
     return false;
   }

@@ -33,16 +33,16 @@ enum class PacketWord : std::uint64_t {};
 enum class PacketKind : std::uint8_t { allocated = 0xA, initialized = 0x5 };
 enum class PacketState : std::uint8_t { pooled = 0x1, idle = 0x6, queued = 0xB, in_flight = 0xC };
 
-inline constexpr std::uint64_t kHasPointer = 1 << 20;      // vmb_packet::pointer counts, else it is null
-inline constexpr std::uint64_t kRoutineBits = 6 << 20;     // one of:
-inline constexpr std::uint64_t kRoutineDefault = 0;        //   allocated: free the packet; initialized: invalid
-inline constexpr std::uint64_t kRoutinePlain = 2 << 20;    //   vmb_packet::routine.plain
-inline constexpr std::uint64_t kRoutineEx = 4 << 20;       //   vmb_packet::routine.ex, with context
-inline constexpr std::uint64_t kRoutineNone = 6 << 20;     //   taken away: invalid
-inline constexpr std::uint64_t kWaits = 8 << 20;           // sent with WAIT_FOR_COMPLETION
+inline constexpr std::uint64_t kHasPointer = 1 << 20;    // vmb_packet::pointer counts, else it is null
+inline constexpr std::uint64_t kRoutineBits = 6 << 20;   // one of:
+inline constexpr std::uint64_t kRoutineDefault = 0;      //   allocated: free the packet; initialized: invalid
+inline constexpr std::uint64_t kRoutinePlain = 2 << 20;  //   vmb_packet::routine.plain
+inline constexpr std::uint64_t kRoutineEx = 4 << 20;     //   vmb_packet::routine.ex, with context
+inline constexpr std::uint64_t kRoutineNone = 6 << 20;   //   taken away: invalid
+inline constexpr std::uint64_t kWaits = 8 << 20;         // sent with WAIT_FOR_COMPLETION
 inline constexpr std::uint64_t kPacketFlags = 15 << 20;
-inline constexpr std::uint32_t kPlaces = 1024;             // in a cache; and lcores
-inline constexpr std::uint64_t kPacketWhere = 0xF'FFFF;    // lcore and place
+inline constexpr std::uint32_t kPlaces = 1024;           // in a cache; and lcores
+inline constexpr std::uint64_t kPacketWhere = 0xF'FFFF;  // lcore and place
 inline constexpr std::uint64_t kPacketStateBits = 0xF00'0000;
 inline constexpr std::uint64_t kPacketMagicBits = 0xFFFF'0000'0000'0000;
 inline constexpr std::uint64_t kPacketMagic = 0x564D'0000'0000'0000;
@@ -54,11 +54,15 @@ constexpr PacketWord packet_word(std::uint16_t channel, PacketKind kind, PacketS
 
 constexpr std::uint64_t raw(PacketWord word) noexcept { return static_cast<std::uint64_t>(word); }
 /// Channel, kind and state: what packet_word() makes.
-constexpr PacketWord essence(PacketWord word) noexcept { return PacketWord{raw(word) & ~(kPacketFlags | kPacketWhere)}; }
+constexpr PacketWord essence(PacketWord word) noexcept {
+  return PacketWord{raw(word) & ~(kPacketFlags | kPacketWhere)};
+}
 constexpr PacketWord at_place(PacketWord word, std::uint32_t lcore, std::uint32_t place) noexcept {
   return PacketWord{raw(word) | std::uint64_t{lcore} << 10 | place};
 }
-constexpr std::uint32_t lcore_of(PacketWord word) noexcept { return static_cast<std::uint32_t>(raw(word) >> 10) % kPlaces; }
+constexpr std::uint32_t lcore_of(PacketWord word) noexcept {
+  return static_cast<std::uint32_t>(raw(word) >> 10) % kPlaces;
+}
 constexpr std::uint32_t place_of(PacketWord word) noexcept { return static_cast<std::uint32_t>(raw(word)) % kPlaces; }
 constexpr bool is_packet(PacketWord word) noexcept { return (raw(word) & kPacketMagicBits) == kPacketMagic; }
 constexpr PacketKind kind_of(PacketWord word) noexcept {

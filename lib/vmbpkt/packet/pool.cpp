@@ -68,7 +68,8 @@ bool PacketPool::allocate_slowly(vmb_packet** packets, std::uint32_t count, rte_
   if (count == 0) return true;
   if (cache != nullptr && refill(cache, count)) return allocate(packets, count);
   const std::uint32_t cached = cache != nullptr ? cache->len : 0;  // all of the cache, and the rest from behind it
-  if (rte_mempool_ops_dequeue_bulk(pool_, reinterpret_cast<void**>(packets + cached), count - cached) != 0) return false;
+  if (rte_mempool_ops_dequeue_bulk(pool_, reinterpret_cast<void**>(packets + cached), count - cached) != 0)
+    return false;
   for (std::uint32_t i = cached; i < count; ++i) packets[i]->store(idle_);
   return cached == 0 || allocate(packets, cached);
 }

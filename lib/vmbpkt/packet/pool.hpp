@@ -37,7 +37,8 @@ class PacketPool {
   /// All or none; the packets are idle, with neither pointer nor routine.
   [[nodiscard]] bool allocate(vmb_packet** packets, std::uint32_t count) noexcept {
     rte_mempool_cache* const cache = rte_mempool_default_cache(pool_, rte_lcore_id());
-    if (cache == nullptr || cache->len < count) [[unlikely]] return allocate_slowly(packets, count, cache);
+    if (cache == nullptr || cache->len < count) [[unlikely]]
+      return allocate_slowly(packets, count, cache);
     const std::uint32_t left = cache->len - count;
     rte_memcpy(packets, cache->objs + left, count * sizeof *packets);
     set_length(cache, left);
@@ -57,13 +58,15 @@ class PacketPool {
     std::uint32_t good = 0;
     for (; good < count; ++good, ++word) {
       vmb_packet* const packet = packets[good];
-      if (packet == nullptr) [[unlikely]] break;
+      if (packet == nullptr) [[unlikely]]
+        break;
       const std::uint64_t found = raw(packet->load());
-      if (found == word) continue;  // as it left: the same place, and nothing was set
+      if (found == word) continue;                             // as it left: the same place, and nothing was set
       if (((found ^ word) & ~kMayDiffer) != 0) [[unlikely]] {  // last put by another lcore, or not to be freed
         if (!is_out(packet)) break;
       } else if (const auto last = static_cast<std::uint32_t>(found % kPlaces); last < length + good) {
-        if ((last < length ? cache->objs[last] : packets[last - length]) == packet) [[unlikely]] break;
+        if ((last < length ? cache->objs[last] : packets[last - length]) == packet) [[unlikely]]
+          break;
       }
       packet->store(PacketWord{word});
     }

@@ -17,8 +17,8 @@ void on_memory_event(rte_mem_event event, const void* address, std::size_t bytes
                                           event == RTE_MEM_EVENT_ALLOC);
 }
 
-int on_segment(const rte_memseg_list* /*list*/, const rte_memseg* segment, void* self) {
-  static_cast<EalMemory*>(self)->set_used(segment->addr_64, segment->len, true);
+int on_run(const rte_memseg_list* /*list*/, const rte_memseg* first, std::size_t bytes, void* self) {
+  static_cast<EalMemory*>(self)->set_used(first->addr_64, bytes, true);
   return 0;
 }
 
@@ -35,7 +35,7 @@ bool EalMemory::start() noexcept {
   if (!lists_) return false;
   // Without hugepages EAL's memory never changes, and it refuses callbacks.
   if (rte_mem_event_callback_register(kCallbackName, on_memory_event, this) != 0 && rte_errno != ENOTSUP) return false;
-  return rte_memseg_walk(on_segment, this) == 0;
+  return rte_memseg_contig_walk(on_run, this) == 0;
 }
 
 void EalMemory::stop() noexcept {
