@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace vmbpmd {
 
@@ -28,7 +29,9 @@ struct Transaction {
 
 class StagedFrames {
  public:
-  static constexpr std::uint32_t kMaxPieces = 4096;
+  // All that our own peer can have under way, so that a control message behind it is always reached: 341 sections of 32
+  // frames and 512 direct frames one way, 4 MiB of the smallest frames the other.
+  static constexpr std::uint32_t kMaxPieces = 65536;
   static constexpr std::uint32_t kMaxTransactions = 1024;
 
   std::uint32_t frames() const noexcept { return frames_; }
@@ -79,7 +82,8 @@ class StagedFrames {
   }
 
  private:
-  std::array<Piece, kMaxPieces> pieces_{};  // [first_, committed_) belong to transactions, [committed_, added_) not yet
+  // [first_, committed_) belong to transactions, [committed_, added_) not yet.
+  std::vector<Piece> pieces_ = std::vector<Piece>(kMaxPieces);
   std::array<Transaction, kMaxTransactions> transactions_{};
   std::uint32_t frames_{};
   std::uint32_t first_{}, committed_{}, added_{};
