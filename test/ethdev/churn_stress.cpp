@@ -49,7 +49,8 @@ class Traffic {
       if (n == 0) std::this_thread::yield();
     }
     rte_pktmbuf_free_bulk(frames.data(), static_cast<unsigned>(frames.size()));
-    while (pool_.missing() > 0) std::this_thread::yield();  // what went from where it lies comes back from the other thread
+    while (pool_.missing() > 0)
+      std::this_thread::yield();  // what went from where it lies comes back from the other thread
   }
 
   void receive() {
@@ -113,16 +114,14 @@ TEST_P(Churn, OfOneEndUnderTheOthersTrafficIsClean) {
   EXPECT_GT(exchanged, 0u);
   EXPECT_EQ(stays.stats().ierrors, 0u);
   for (const auto& [name, value] : stays.xstats()) {
-    if (name.starts_with("ring_fault_")) {
-      EXPECT_EQ(value, 0u) << name;
-    }
+    if (name.starts_with("ring_fault_")) { EXPECT_EQ(value, 0u) << name; }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ends, Churn,
-                         testing::Values(Case{true, ""}, Case{false, ""}, Case{true, ",tx_copybreak=0"}),
+INSTANTIATE_TEST_SUITE_P(Ends, Churn, testing::Values(Case{true, ""}, Case{false, ""}, Case{true, ",tx_copybreak=0"}),
                          [](const auto& of) {
-                           return std::string{of.param.host_churns ? "Host" : "Guest"} + (*of.param.guest_args != '\0' ? "Direct" : "");
+                           return std::string{of.param.host_churns ? "Host" : "Guest"} +
+                                  (*of.param.guest_args != '\0' ? "Direct" : "");
                          });
 
 }  // namespace

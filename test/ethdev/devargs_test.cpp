@@ -19,7 +19,7 @@ using testing::HasSubstr;
 
 struct Wrong {
   const char* devargs;
-  const char* named;    // argument and value
+  const char* named;  // argument and value
   const char* allowed;
 };
 
@@ -51,14 +51,14 @@ constexpr const char* kLong = "role=host,link=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 INSTANTIATE_TEST_SUITE_P(
     Devargs, WrongDevargs,
     testing::Values(
-        Wrong{"rool=host,link=a", "rool=host", "role, link, mac"}, Wrong{"path=/run/a,role=host", "path=/run/a", "there are"},
+        Wrong{"rool=host,link=a", "rool=host", "role, link, mac"},
+        Wrong{"path=/run/a,role=host", "path=/run/a", "there are"},
         Wrong{"role=boss,link=a", "role=boss", "host or guest"}, Wrong{"role=,link=a", "role=", "host or guest"},
         Wrong{"role,link=a", "role=", "host or guest"}, Wrong{"role=Host,link=a", "role=Host", "host or guest"},
         Wrong{"role=host", "role=host", "link"}, Wrong{"role=guest", "role=guest", "link"},
         Wrong{"link=a", "link=a", "role=host or role=guest"}, Wrong{"role=host,link=", "link=", "1 to 64 characters"},
         Wrong{kLong, "link=aaaa", "1 to 64 characters"}, Wrong{"role=host,role=host,link=a", "role=", "once"},
-        Wrong{"role=host,link=a,link=b", "link=", "once"},
-        Wrong{"role=host,link=a,mac=1:2:3", "mac=1:2:3", "unicast"},
+        Wrong{"role=host,link=a,link=b", "link=", "once"}, Wrong{"role=host,link=a,mac=1:2:3", "mac=1:2:3", "unicast"},
         Wrong{"role=host,link=a,mac=01:00:00:00:00:01", "mac=01:00:00:00:00:01", "unicast"},
         Wrong{"role=host,link=a,mac=00:00:00:00:00:00", "mac=00:00:00:00:00:00", "unicast"},
         Wrong{"role=host,link=a,guest_mac=ff:ff:ff:ff:ff:ff", "guest_mac=ff:ff:ff:ff:ff:ff", "unicast"},

@@ -41,7 +41,9 @@ class Filter : public PortsTest, public testing::WithParamInterface<bool> {
   }
 
   /// A change at the guest takes a message to the host and back.
-  void settle() { (void)eventually([] { return false; }, 10ms); }
+  void settle() {
+    (void)eventually([] { return false; }, 10ms);
+  }
 
   Pool pool_;
   Pair pair_;
@@ -96,8 +98,9 @@ TEST_P(Filter, OtherDirectionIsNotConcerned) {  // the guest's filter does not g
   EXPECT_FALSE(arrives(kStranger));
 }
 
-INSTANTIATE_TEST_SUITE_P(Ends, Filter, testing::Bool(),
-                         [](const auto& of) { return of.param ? std::string{"AtTheHost"} : std::string{"AtTheGuest"}; });
+INSTANTIATE_TEST_SUITE_P(Ends, Filter, testing::Bool(), [](const auto& of) {
+  return of.param ? std::string{"AtTheHost"} : std::string{"AtTheGuest"};
+});
 
 class HostAddress : public PortsTest {};
 
@@ -109,7 +112,8 @@ TEST_F(HostAddress, ThatWasSetIsFilteredBy) {
   ASSERT_EQ(rte_eth_dev_default_mac_addr_set(pair.host.id(), &wanted), 0);
   Random random;
   Shaper shaper{pool, random, Shaper::whole};
-  rte_mbuf* frames[2] = {shaper.make(random_frame(random, 60, kStranger)), shaper.make(random_frame(random, 60, wanted))};
+  rte_mbuf* frames[2] = {shaper.make(random_frame(random, 60, kStranger)),
+                         shaper.make(random_frame(random, 60, wanted))};
   ASSERT_EQ(pair.guest.tx(frames), 2);
   EXPECT_TRUE(eventually([&] { return pair.host.drop_received() == 1; }));
   EXPECT_EQ(pair.host.xstat("rx_filtered_packets"), 1u);

@@ -107,7 +107,8 @@ void Stream::send() {
     expected_.push_back(std::move(frame));
     ++made_;
   }
-  std::vector<rte_mbuf*> frames{unsent_.begin(), unsent_.begin() + std::min<std::ptrdiff_t>(burst, std::ssize(unsent_))};
+  std::vector<rte_mbuf*> frames{unsent_.begin(),
+                                unsent_.begin() + std::min<std::ptrdiff_t>(burst, std::ssize(unsent_))};
   if (frames.empty()) return;
   const std::uint16_t sent = from_.tx(frames);
   if (sent < frames.size()) {

@@ -87,8 +87,8 @@ class Stream {
   const Settings settings_;
   Random random_;
   Shaper shaper_;
-  std::deque<Bytes> expected_;        // made, not yet received
-  std::deque<rte_mbuf*> unsent_;      // made, not yet taken: still ours
+  std::deque<Bytes> expected_;    // made, not yet received
+  std::deque<rte_mbuf*> unsent_;  // made, not yet taken: still ours
   std::uint32_t made_{}, received_{};
   std::uint64_t bytes_{}, partial_bursts_{};
   bool failed_{};

@@ -101,7 +101,9 @@ constexpr std::uint64_t range_word(std::uint32_t bytes, std::uint32_t offset) {
   return bytes | std::uint64_t{offset} << 32;
 }
 
-std::uint64_t page_number(const ScriptedGuest& guest) { return reinterpret_cast<std::uint64_t>(guest.page().data()) / 4096; }
+std::uint64_t page_number(const ScriptedGuest& guest) {
+  return reinterpret_cast<std::uint64_t>(guest.page().data()) / 4096;
+}
 
 void set_write_index(ScriptedGuest& guest, std::uint32_t index) { guest.outbound().write_index().store(index); }
 
@@ -122,41 +124,69 @@ constexpr RingFault kRingFaults[] = {
     {"HeaderTooShort", "header_length", [](ScriptedGuest& g) { g.raw(6, 1, 7, 1, 1, Bytes(40)); }},
     {"HeaderBehindThePacket", "header_length", [](ScriptedGuest& g) { g.raw(6, 9, 7, 1, 1, Bytes(40)); }},
     {"HeaderWithoutExtension", "header_length", [](ScriptedGuest& g) { g.raw(9, 2, 7, 1, 1, Bytes(40)); }},
-    {"NoRange", "range_count", [](ScriptedGuest& g) { g.send_gpa(extension_of(0, {range_word(8, 0), page_number(g)})); }},
+    {"NoRange", "range_count",
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(0, {range_word(8, 0), page_number(g)}));
+     }},
     {"MoreRangesThanHeader", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(2, {range_word(8, 0), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(2, {range_word(8, 0), page_number(g)}));
+     }},
     {"RangeCountHuge", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(0xffffffff, {range_word(8, 0), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(0xffffffff, {range_word(8, 0), page_number(g)}));
+     }},
     {"RangeCountWraps", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(0x10000001, {range_word(8, 0), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(0x10000001, {range_word(8, 0), page_number(g)}));
+     }},
     {"RangeOfNoBytes", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(0, 0), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(0, 0), page_number(g)}));
+     }},
     {"RangeOffsetBehindThePage", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(64, 4096), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(64, 4096), page_number(g)}));
+     }},
     {"RangeWithoutItsPages", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(8192, 0), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(8192, 0), page_number(g)}));
+     }},
     {"RangeBytesHuge", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(0xffffffff, 4095), page_number(g)})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(0xffffffff, 4095), page_number(g)}));
+     }},
     {"PageNumberTooLarge", "range_count",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(64, 0), std::uint64_t{1} << 52})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(64, 0), std::uint64_t{1} << 52}));
+     }},
     {"ExtensionLargerThanAnyReal", "range_count",
      [](ScriptedGuest& g) {
        Bytes extension = extension_of(1, {range_word(64, 0), page_number(g)});
        extension.resize(8192);
        g.send_gpa(extension);
      }},
-    {"PageZero", "range_outside", [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(64, 0), 0})); }},
+    {"PageZero", "range_outside",
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(64, 0), 0}));
+     }},
     {"PageOfNobody", "range_outside",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(64, 0), 0x7fff'ffff'f})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(64, 0), 0x7fff'ffff'f}));
+     }},
     {"PageBehindTheMemory", "range_outside",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(1, {range_word(64, 0), page_number(g) + 4})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(1, {range_word(64, 0), page_number(g) + 4}));
+     }},
     {"RangeRunsOutOfTheMemory", "range_outside",
      [](ScriptedGuest& g) {
        const std::uint64_t page = page_number(g) + 3;
        g.send_gpa(extension_of(1, {range_word(8192, 0), page, page + 1}));
      }},
     {"SecondRangeOutside", "range_outside",
-     [](ScriptedGuest& g) { g.send_gpa(extension_of(2, {range_word(64, 0), page_number(g), range_word(64, 0), 1})); }},
+     [](ScriptedGuest& g) {
+       g.send_gpa(extension_of(2, {range_word(64, 0), page_number(g), range_word(64, 0), 1}));
+     }},
 };
 
 class HostileGuestRing : public HostileGuest, public testing::WithParamInterface<RingFault> {};
@@ -228,8 +258,7 @@ struct BadData {
 
 void PrintTo(const BadData& data, std::ostream* out) { *out << data.name; }
 
-template <auto Change>
-std::uint64_t changed(ScriptedGuest& guest, const Bytes& frame) {
+template <auto Change> std::uint64_t changed(ScriptedGuest& guest, const Bytes& frame) {
   return guest.send_section(1, rndis_packet(frame, Change));
 }
 
@@ -240,14 +269,19 @@ constexpr const char* kBadSection = "rx_bad_section_errors";
 const BadData kBadData[] = {
     {"SectionBehindTheLast", kBadSection,
      [](ScriptedGuest& g, const Bytes& f) { return g.send_section(g.section_count(), rndis_packet(f)); }},
-    {"SectionHuge", kBadSection, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0xfffffffe, rndis_packet(f)); }},
+    {"SectionHuge", kBadSection,
+     [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0xfffffffe, rndis_packet(f)); }},
     {"SectionBytesBeyond", kBadSection,
      [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), g.section_bytes() + 1); }},
-    {"SectionBytesHuge", kBadSection, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 0xffffffff); }},
-    {"SectionBytesNone", kBadRndis, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 0); }},
-    {"SectionOfSeven", kBadRndis, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 7); }},
+    {"SectionBytesHuge", kBadSection,
+     [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 0xffffffff); }},
+    {"SectionBytesNone", kBadRndis,
+     [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 0); }},
+    {"SectionOfSeven", kBadRndis,
+     [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 7); }},
     {"HeaderCut", kBadRndis, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(0, rndis_packet(f), 43); }},
-    {"NoSectionAndNoRange", kBadRndis, [](ScriptedGuest& g, const Bytes& f) { return g.send_section(wire::kNoSection, rndis_packet(f)); }},
+    {"NoSectionAndNoRange", kBadRndis,
+     [](ScriptedGuest& g, const Bytes& f) { return g.send_section(wire::kNoSection, rndis_packet(f)); }},
     {"LengthZero", kBadRndis, changed<[](Header& h) { h.length = 0; }>},
     {"LengthBelowHeader", kBadRndis, changed<[](Header& h) { h.length = 43; }>},
     {"LengthBehindTheSection", kBadRndis, changed<[](Header& h) { h.length += 1; }>},
@@ -300,7 +334,8 @@ const BadData kBadData[] = {
        }
        return g.send_section(1, all);
      }},
-    {"FrameLargerThanTheMtu", kBadRndis, [](ScriptedGuest& g, const Bytes&) { return g.send_section(1, rndis_packet(Bytes(1519))); }},
+    {"FrameLargerThanTheMtu", kBadRndis,
+     [](ScriptedGuest& g, const Bytes&) { return g.send_section(1, rndis_packet(Bytes(1519))); }},
 };
 
 class HostileGuestData : public HostileGuest, public testing::WithParamInterface<BadData> {};
@@ -391,9 +426,13 @@ TEST_F(HostileGuest, UnknownAndCutMessagesAreCompletedWithFailureAndCounted) {
   }
   bad.push_back({"empty", {}});
   bad.push_back({"rndis, cut", message_of(wire::NvspType::send_rndis_packet, 8)});
-  bad.push_back({"init again", message_of(wire::NvspInit{.min_version = wire::NvspVersion::v6_1, .max_version = wire::NvspVersion::v6_1}, 40)});
-  bad.push_back({"receive buffer again", message_of(wire::NvspSendBuffer{wire::NvspType::send_receive_buffer, 1, 0xcafe, 0}, 40)});
-  bad.push_back({"send buffer again", message_of(wire::NvspSendBuffer{wire::NvspType::send_send_buffer, 1, 0xface, 0}, 40)});
+  bad.push_back(
+      {"init again",
+       message_of(wire::NvspInit{.min_version = wire::NvspVersion::v6_1, .max_version = wire::NvspVersion::v6_1}, 40)});
+  bad.push_back({"receive buffer again",
+                 message_of(wire::NvspSendBuffer{wire::NvspType::send_receive_buffer, 1, 0xcafe, 0}, 40)});
+  bad.push_back(
+      {"send buffer again", message_of(wire::NvspSendBuffer{wire::NvspType::send_send_buffer, 1, 0xface, 0}, 40)});
   bad.push_back({"config again", message_of(wire::NvspNdisConfig{.mtu = 9000}, 40)});
   for (const BadMessage& message : bad) {
     const std::uint64_t before = host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors");
@@ -404,35 +443,52 @@ TEST_F(HostileGuest, UnknownAndCutMessagesAreCompletedWithFailureAndCounted) {
     } else if (answer->size() >= 8) {
       EXPECT_EQ(std::to_integer<int>((*answer)[4]), 2) << message.name;
     }
-    EXPECT_EQ(host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors"), before + 1) << message.name;
+    EXPECT_EQ(host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors"), before + 1)
+        << message.name;
   }
   // Without a request for completion there is none, but the count.
   const std::uint64_t before = host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors");
   EXPECT_TRUE(guest.in_band(0x777, false, message_of(std::uint32_t{99}, 40)));
-  EXPECT_TRUE(guest.in_band(0x778, false, message_of(wire::NvspRndisPacket{.section_index = 0, .section_bytes = 100}, 40)));
-  EXPECT_TRUE(eventually([&] {
-    return host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors") == before + 2;
-  }));
+  EXPECT_TRUE(
+      guest.in_band(0x778, false, message_of(wire::NvspRndisPacket{.section_index = 0, .section_bytes = 100}, 40)));
+  EXPECT_TRUE(eventually(
+      [&] { return host_.xstat("rx_bad_message_errors") + host_.xstat("link_refused_message_errors") == before + 2; }));
   expect_alive(guest);
 }
 
 TEST_F(HostileGuest, ControlMessagesThatDoNotHoldAreRefusedAndCounted) {
   ScriptedGuest guest{link_};
   attach(guest);
-  const auto refused = [&] { return host_.xstat("link_refused_message_errors") + host_.xstat("rx_bad_rndis_errors") + host_.xstat("rx_control_overflow_errors"); };
+  const auto refused = [&] {
+    return host_.xstat("link_refused_message_errors") + host_.xstat("rx_bad_rndis_errors") +
+           host_.xstat("rx_control_overflow_errors");
+  };
   std::uint64_t before = refused();
   // No answer is possible: the packet is completed with a failure.
-  EXPECT_EQ(guest.status_of(guest.send_control(message_of(std::array<std::uint32_t, 3>{0x99, 12, 1}))), NvspStatus::failure);
+  EXPECT_EQ(guest.status_of(guest.send_control(message_of(std::array<std::uint32_t, 3>{0x99, 12, 1}))),
+            NvspStatus::failure);
   EXPECT_EQ(guest.status_of(guest.send_control(message_of(std::array<std::uint32_t, 2>{4, 8}))), NvspStatus::failure);
   EXPECT_EQ(guest.status_of(guest.send_control(Bytes(5000, std::byte{4}))), NvspStatus::failure);
   EXPECT_EQ(guest.status_of(guest.send_control(message_of(std::uint32_t{4}))), NvspStatus::failure);  // four bytes
   EXPECT_EQ(refused(), before + 4);
   before = refused();
   // An answer with a failure.
-  for (const wire::RndisQuery& bad :
-       {wire::RndisQuery{.type = wire::RndisType::query, .length = 28, .request_id = 1, .oid = wire::Oid::packet_filter, .input_bytes = 100},
-        wire::RndisQuery{.type = wire::RndisType::set, .length = 28, .request_id = 2, .oid = wire::Oid::packet_filter, .input_bytes = 4, .input_offset = 0xfffffff8},
-        wire::RndisQuery{.type = wire::RndisType::set, .length = 0xffffffff, .request_id = 3, .oid = wire::Oid::packet_filter, .input_bytes = 4}}) {
+  for (const wire::RndisQuery& bad : {wire::RndisQuery{.type = wire::RndisType::query,
+                                     .length = 28,
+                                     .request_id = 1,
+                                     .oid = wire::Oid::packet_filter,
+                                     .input_bytes = 100},
+                                      wire::RndisQuery{.type = wire::RndisType::set,
+                                      .length = 28,
+                                      .request_id = 2,
+                                      .oid = wire::Oid::packet_filter,
+                                      .input_bytes = 4,
+                                      .input_offset = 0xfffffff8},
+                                      wire::RndisQuery{.type = wire::RndisType::set,
+                                      .length = 0xffffffff,
+                                      .request_id = 3,
+                                      .oid = wire::Oid::packet_filter,
+                                      .input_bytes = 4}}) {
     const auto answer = guest.rndis(message_of(bad, 32));
     ASSERT_TRUE(answer);
     EXPECT_EQ(std::to_integer<unsigned>((*answer)[15]), 0xc0u) << "an error status";
@@ -455,7 +511,8 @@ TEST_F(HostileGuest, UnknownAndDoubleCompletionsAreCounted) {
   const std::uint64_t id = guest.transfers.back().id;
   EXPECT_TRUE(guest.complete(id));
   EXPECT_TRUE(guest.complete(id));
-  for (const std::uint64_t wrong : {id + 1, std::uint64_t{guest.suballoc_count()}, ~std::uint64_t{0}, std::uint64_t{1} << 32}) {
+  for (const std::uint64_t wrong :
+       {id + 1, std::uint64_t{guest.suballoc_count()}, ~std::uint64_t{0}, std::uint64_t{1} << 32}) {
     EXPECT_TRUE(guest.complete(wrong));
   }
   EXPECT_TRUE(eventually([&] {
@@ -525,7 +582,8 @@ TEST_F(HostileGuest, ControlFloodIsRefusedAndCountedAndTheRestGoesOn) {
   ScriptedGuest guest{link_, {.ring_bytes = 512 * 1024}};
   attach(guest);
   guest.completes_transfers = false;  // and the answers' room is never given back
-  const Bytes query = message_of(wire::RndisQuery{.type = wire::RndisType::query, .length = 28, .request_id = 9, .oid = wire::Oid::link_speed});
+  const Bytes query = message_of(
+      wire::RndisQuery{.type = wire::RndisType::query, .length = 28, .request_id = 9, .oid = wire::Oid::link_speed});
   std::vector<std::uint64_t> ids;
   for (int i = 0; i < 500; ++i) ids.push_back(guest.send_control(query));
   std::size_t refused = 0;
@@ -575,10 +633,12 @@ TEST_F(HostileGuest, BuffersThatCannotBeAreRefused) {
 TEST_F(HostileGuest, RndisBeforeItsTimeIsRefused) {
   ScriptedGuest guest{link_};
   ASSERT_TRUE(eventually([&] { return guest.open(); }));
-  EXPECT_EQ(guest.status_of(guest.send_control(message_of(wire::RndisInitialize{.request_id = 1}))), NvspStatus::failure);
+  EXPECT_EQ(guest.status_of(guest.send_control(message_of(wire::RndisInitialize{.request_id = 1}))),
+            NvspStatus::failure);
   EXPECT_EQ(guest.status_of(guest.send_section(0, rndis_packet(frame()))), NvspStatus::failure);
   ASSERT_TRUE(guest.nvsp_init());
-  EXPECT_EQ(guest.status_of(guest.send_control(message_of(wire::RndisInitialize{.request_id = 1}))), NvspStatus::failure);
+  EXPECT_EQ(guest.status_of(guest.send_control(message_of(wire::RndisInitialize{.request_id = 1}))),
+            NvspStatus::failure);
   EXPECT_EQ(host_.drop_received(), 0u);
   ASSERT_TRUE(guest.connect_buffers());
   ASSERT_TRUE(guest.rndis_init());
@@ -598,19 +658,27 @@ TEST_F(HostileGuest, RevokedBuffersAreNotTouchedAgain) {
     guest.poll();
     return !guest.transfers.empty();
   }));
-  for (const Received& packet : guest.transfers) EXPECT_TRUE(guest.complete(packet.id));  // not yet taken back by a tx burst
+  for (const Received& packet : guest.transfers)
+    EXPECT_TRUE(guest.complete(packet.id));  // not yet taken back by a tx burst
   EXPECT_EQ(host_.drop_received(), 0u);
-  EXPECT_TRUE(guest.in_band(0, false, message_of(wire::NvspRevokeBuffer{wire::NvspType::revoke_receive_buffer, 0xcafe, 0}, 40)));
+  EXPECT_TRUE(guest.in_band(0, false,
+                            message_of(wire::NvspRevokeBuffer{wire::NvspType::revoke_receive_buffer, 0xcafe, 0}, 40)));
   EXPECT_TRUE(eventually([&] { return !host_.link_up(); }));
   std::ranges::fill(guest.receive_buffer(), std::byte{0x5a});
   // Everything that could make the host write there.
-  (void)guest.send_control(message_of(wire::RndisQuery{.type = wire::RndisType::query, .length = 28, .request_id = 9, .oid = wire::Oid::link_speed}));
+  (void)guest.send_control(message_of(
+      wire::RndisQuery{.type = wire::RndisType::query, .length = 28, .request_id = 9, .oid = wire::Oid::link_speed}));
   (void)guest.send_control(message_of(wire::RndisHalt{.request_id = 10}));
   (void)eventually([] { return false; }, 20ms);
   (void)guest.send_control(message_of(wire::RndisInitialize{.request_id = 11, .max_transfer_bytes = 0x4000}));
   (void)eventually([] { return false; }, 20ms);
   (void)guest.send_section(0, rndis_packet(frame()));
-  Bytes filter = message_of(wire::RndisQuery{.type = wire::RndisType::set, .length = 32, .request_id = 12, .oid = wire::Oid::packet_filter, .input_bytes = 4}, 32);
+  Bytes filter = message_of(wire::RndisQuery{.type = wire::RndisType::set,
+                                             .length = 32,
+                                             .request_id = 12,
+                                             .oid = wire::Oid::packet_filter,
+                                             .input_bytes = 4},
+                            32);
   filter[28] = std::byte{0x20};
   (void)guest.send_control(filter);
   (void)eventually([] { return false; }, 20ms);

@@ -101,7 +101,8 @@ struct RingFault {
 void PrintTo(const RingFault& fault, std::ostream* out) { *out << fault.name; }
 
 /// A transfer-pages packet whose header says what the caller wants.
-void transfer(ScriptedHost& host, std::uint16_t set_id, std::uint32_t count, std::initializer_list<TransferRange> ranges) {
+void transfer(ScriptedHost& host, std::uint16_t set_id, std::uint32_t count,
+              std::initializer_list<TransferRange> ranges) {
   Bytes rest = message_of(vmb::wire::TransferHeader{set_id, 0xbeef, count});
   for (const TransferRange& range : ranges) {
     const Bytes more = message_of(range);
@@ -113,12 +114,15 @@ void transfer(ScriptedHost& host, std::uint16_t set_id, std::uint32_t count, std
   EXPECT_TRUE(host.raw(7, header8, static_cast<std::uint16_t>(header8 + 5), 1, 77, rest));
 }
 
-std::uint32_t buffer_bytes(const ScriptedHost& host) { return static_cast<std::uint32_t>(host.receive_buffer().size()); }
+std::uint32_t buffer_bytes(const ScriptedHost& host) {
+  return static_cast<std::uint32_t>(host.receive_buffer().size());
+}
 
 constexpr RingFault kRingFaults[] = {
     {"WriteIndexMisaligned", "write_index",
      [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().write_index().load() + 4); }},
-    {"WriteIndexBehindTheEnd", "write_index", [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().size()); }},
+    {"WriteIndexBehindTheEnd", "write_index",
+     [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().size()); }},
     {"LessThanADescriptor", "truncated_packet",
      [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().write_index().load() + 8); }},
     {"LengthBehindTheWriteIndex", "truncated_packet", [](ScriptedHost& h) { h.raw(11, 2, 1000, 0, 1, Bytes(40)); }},
@@ -127,18 +131,43 @@ constexpr RingFault kRingFaults[] = {
     {"FlagUnknown", "flags", [](ScriptedHost& h) { h.raw(6, 2, 7, 0x8000, 1, Bytes(40)); }},
     {"HeaderWithoutExtension", "header_length", [](ScriptedHost& h) { h.raw(7, 2, 7, 1, 1, Bytes(40)); }},
     {"HeaderBehindThePacket", "header_length", [](ScriptedHost& h) { h.raw(11, 8, 7, 0, 1, Bytes(40)); }},
-    {"SetUnknown", "transfer_set", [](ScriptedHost& h) { transfer(h, 0xcaff, 1, {{100, 0}}); }},
+    {"SetUnknown", "transfer_set",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcaff, 1, {{100, 0}});
+     }},
     {"NoRange", "range_count", [](ScriptedHost& h) { transfer(h, 0xcafe, 0, {}); }},
-    {"MoreRangesThanHeader", "range_count", [](ScriptedHost& h) { transfer(h, 0xcafe, 2, {{100, 0}}); }},
-    {"RangeCountHuge", "range_count", [](ScriptedHost& h) { transfer(h, 0xcafe, 0xffffffff, {{100, 0}}); }},
-    {"RangeCountWraps", "range_count", [](ScriptedHost& h) { transfer(h, 0xcafe, 0x20000001, {{100, 0}}); }},
-    {"RangeBehindTheBuffer", "range_outside", [](ScriptedHost& h) { transfer(h, 0xcafe, 1, {{1, buffer_bytes(h)}}); }},
+    {"MoreRangesThanHeader", "range_count",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 2, {{100, 0}});
+     }},
+    {"RangeCountHuge", "range_count",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 0xffffffff, {{100, 0}});
+     }},
+    {"RangeCountWraps", "range_count",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 0x20000001, {{100, 0}});
+     }},
+    {"RangeBehindTheBuffer", "range_outside",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 1, {{1, buffer_bytes(h)}});
+     }},
     {"RangeRunsOutOfTheBuffer", "range_outside",
-     [](ScriptedHost& h) { transfer(h, 0xcafe, 1, {{101, buffer_bytes(h) - 100}}); }},
-    {"RangeWraps", "range_outside", [](ScriptedHost& h) { transfer(h, 0xcafe, 1, {{0xffffff00, 0x200}}); }},
-    {"RangeOffsetHuge", "range_outside", [](ScriptedHost& h) { transfer(h, 0xcafe, 1, {{16, 0xfffffff8}}); }},
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 1, {{101, buffer_bytes(h) - 100}});
+     }},
+    {"RangeWraps", "range_outside",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 1, {{0xffffff00, 0x200}});
+     }},
+    {"RangeOffsetHuge", "range_outside",
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 1, {{16, 0xfffffff8}});
+     }},
     {"SecondRangeOutside", "range_outside",
-     [](ScriptedHost& h) { transfer(h, 0xcafe, 2, {{100, 0}, {buffer_bytes(h), 8}}); }},
+     [](ScriptedHost& h) {
+       transfer(h, 0xcafe, 2, {{100, 0}, {buffer_bytes(h), 8}});
+     }},
 };
 
 class HostileHostRing : public HostileHost, public testing::WithParamInterface<RingFault> {};
@@ -188,10 +217,7 @@ struct BadRange {
 
 void PrintTo(const BadRange& range, std::ostream* out) { *out << range.name; }
 
-template <auto Change>
-Bytes changed(const Bytes& frame) {
-  return rndis_packet(frame, Change);
-}
+template <auto Change> Bytes changed(const Bytes& frame) { return rndis_packet(frame, Change); }
 
 using Header = wire::RndisPacket;
 
@@ -280,7 +306,8 @@ TEST_F(HostileHost, UnknownAndDoubleCompletionsAreCounted) {
   const std::uint64_t id = host.data[0].id;
   EXPECT_TRUE(host.complete(id));
   EXPECT_TRUE(host.complete(id));
-  for (const std::uint64_t wrong : {std::uint64_t{0}, std::uint64_t{1}, id + 1, id + (std::uint64_t{2} << 32), ~std::uint64_t{0}}) {
+  for (const std::uint64_t wrong :
+       {std::uint64_t{0}, std::uint64_t{1}, id + 1, id + (std::uint64_t{2} << 32), ~std::uint64_t{0}}) {
     EXPECT_TRUE(host.complete(wrong));
   }
   EXPECT_TRUE(eventually([&] {
@@ -376,7 +403,8 @@ TEST_F(HostileHost, UnknownMessagesAreCountedAndAnswered) {
   ++expected;
   EXPECT_TRUE(eventually([&] { return guest_.xstat("link_refused_message_errors") == expected; }));
   // What is known and of no use to us is no fault.
-  ASSERT_TRUE(host.in_band(++id, true, message_of(wire::NvspVfAssociation{.allocated = 1, .serial = 1}, wire::kNvspBytes)));
+  ASSERT_TRUE(
+      host.in_band(++id, true, message_of(wire::NvspVfAssociation{.allocated = 1, .serial = 1}, wire::kNvspBytes)));
   ASSERT_TRUE(host.in_band(++id, false, message_of(wire::NvspSendTable{.count = 16, .offset = 12}, 80)));
   expect_alive(host);
   EXPECT_EQ(guest_.xstat("link_refused_message_errors"), expected);
@@ -387,9 +415,12 @@ TEST_F(HostileHost, LateDoubleAndBrokenAnswersAreCounted) {
   attach(host);
   std::uint64_t expected = 0;
   for (const Bytes& bad :
-       {message_of(wire::RndisSetComplete{.request_id = 3}), message_of(wire::RndisQueryComplete{.request_id = 0xffffffff}),
-        message_of(wire::RndisInitializeComplete{.request_id = 1}), message_of(wire::RndisHeader{static_cast<wire::RndisType>(0x77), 8}),
-        message_of(wire::RndisIndicateStatus{.status = wire::RndisStatus::link_speed_change, .buffer_bytes = 100, .buffer_offset = 12}),
+       {message_of(wire::RndisSetComplete{.request_id = 3}),
+        message_of(wire::RndisQueryComplete{.request_id = 0xffffffff}),
+        message_of(wire::RndisInitializeComplete{.request_id = 1}),
+        message_of(wire::RndisHeader{static_cast<wire::RndisType>(0x77), 8}),
+        message_of(wire::RndisIndicateStatus{
+            .status = wire::RndisStatus::link_speed_change, .buffer_bytes = 100, .buffer_offset = 12}),
         message_of(wire::RndisHeader{wire::RndisType::indicate_status, 0xffffffff})}) {
     ASSERT_TRUE(host.transfer_message(1000 + ++expected, bad));
     EXPECT_TRUE(eventually([&] {
@@ -465,10 +496,16 @@ struct BadAnswer {
 TEST_F(HostileHost, AnswersThatDoNotHoldEndTheAttachAndItIsTriedAgain) {
   using wire::NvspReceiveBufferComplete;
   const auto receive = [](std::uint32_t sections, std::uint32_t offset, std::uint32_t bytes, std::uint32_t count) {
-    return message_of(NvspReceiveBufferComplete{.status = NvspStatus::success, .section_count = sections, .offset = offset,
-                                                .suballoc_bytes = bytes, .suballoc_count = count}, 40);
+    return message_of(NvspReceiveBufferComplete{.status = NvspStatus::success,
+                                                .section_count = sections,
+                                                .offset = offset,
+                                                .suballoc_bytes = bytes,
+                                                .suballoc_count = count},
+                      40);
   };
-  const auto send = [](std::uint32_t bytes) { return message_of(wire::NvspSendBufferComplete{.status = NvspStatus::success, .section_bytes = bytes}, 40); };
+  const auto send = [](std::uint32_t bytes) {
+    return message_of(wire::NvspSendBufferComplete{.status = NvspStatus::success, .section_bytes = bytes}, 40);
+  };
   const BadAnswer kBad[] = {
       {"receive buffer refused", 101, message_of(NvspReceiveBufferComplete{.status = NvspStatus::failure}, 40)},
       {"two sections", 101, receive(2, 0, 1728, 100)},
@@ -526,7 +563,8 @@ TEST_F(HostileHost, LimitsOfItsInitializeAnswerAreKept) {
         ASSERT_TRUE(eventually([&] { return guest.link_up(); }));
         std::vector<Bytes> sent;
         std::vector<rte_mbuf*> frames;
-        for (const std::uint32_t size : {60u, 61u, 1514u, 64u, 700u, 1500u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u}) {
+        for (const std::uint32_t size :
+             {60u, 61u, 1514u, 64u, 700u, 1500u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u, 60u}) {
           sent.push_back(frame(size));
           frames.push_back(mbuf(sent.back()));
         }

@@ -48,7 +48,9 @@ TEST_P(Orders, OfMakingAndStartingDoNotMatter) {
   Pool pool;
   const std::string link = fresh_link();
   std::unique_ptr<Nic> ends[2];
-  const auto make = [&](int end) { ends[end] = std::make_unique<Nic>((end == host ? "role=host,link=" : "role=guest,link=") + link); };
+  const auto make = [&](int end) {
+    ends[end] = std::make_unique<Nic>((end == host ? "role=host,link=" : "role=guest,link=") + link);
+  };
   make(made_first);
   make(1 - made_first);
   ends[started_first]->start();
@@ -66,7 +68,9 @@ TEST_P(Orders, OfStartingFirstAndMakingTheOtherLaterDoNotMatter) {
   Pool pool;
   const std::string link = fresh_link();
   std::unique_ptr<Nic> ends[2];
-  const auto make = [&](int end) { ends[end] = std::make_unique<Nic>((end == host ? "role=host,link=" : "role=guest,link=") + link); };
+  const auto make = [&](int end) {
+    ends[end] = std::make_unique<Nic>((end == host ? "role=host,link=" : "role=guest,link=") + link);
+  };
   make(first);
   ends[first]->start();
   EXPECT_FALSE(ends[first]->link_up());

@@ -44,7 +44,8 @@ class Mtu : public PortsTest {
 
 TEST_F(Mtu, LimitIsExactAtBothEnds) {
   Pool pool;
-  for (const std::uint16_t mtu : {std::uint16_t{68}, std::uint16_t{1500}, std::uint16_t{9000}, std::uint16_t{End::kMaxMtu}}) {
+  for (const std::uint16_t mtu :
+       {std::uint16_t{68}, std::uint16_t{1500}, std::uint16_t{9000}, std::uint16_t{End::kMaxMtu}}) {
     SCOPED_TRACE(mtu);
     Pair pair{Nic::Options{.mtu = mtu, .rx_offloads = kScatter}};
     pair.start();
@@ -144,8 +145,8 @@ TEST_F(Mtu, PoolTooSmallIsRefusedWithALineAndScatterWorks) {
     LogCapture log;
     EXPECT_EQ(rte_eth_rx_queue_setup(nic->id(), 0, 512, SOCKET_ID_ANY, nullptr, small.get()), -EINVAL);
     ASSERT_EQ(log.lines().size(), 1u);
-    EXPECT_THAT(log.lines()[0], testing::AllOf(testing::HasSubstr("384"), testing::HasSubstr("1500"),
-                                               testing::HasSubstr("scatter")));
+    EXPECT_THAT(log.lines()[0],
+                testing::AllOf(testing::HasSubstr("384"), testing::HasSubstr("1500"), testing::HasSubstr("scatter")));
   }
   // A pool that would do today, but not for the new MTU.
   ASSERT_EQ(rte_eth_rx_queue_setup(guest.id(), 0, 512, SOCKET_ID_ANY, nullptr, guest.pool().get()), 0);
@@ -169,8 +170,8 @@ TEST_F(Mtu, DescriptorsOutOfRangeAreRefusedWithALine) {
   Nic nic{""};
   rte_eth_dev_info info{};
   ASSERT_EQ(rte_eth_dev_info_get(nic.id(), &info), 0);
-  for (const std::uint16_t wrong :
-       {static_cast<std::uint16_t>(info.rx_desc_lim.nb_min - 1), static_cast<std::uint16_t>(info.rx_desc_lim.nb_max + 1)}) {
+  for (const std::uint16_t wrong : {static_cast<std::uint16_t>(info.rx_desc_lim.nb_min - 1),
+                                    static_cast<std::uint16_t>(info.rx_desc_lim.nb_max + 1)}) {
     LogCapture log;
     EXPECT_EQ(rte_eth_rx_queue_setup(nic.id(), 0, wrong, SOCKET_ID_ANY, nullptr, nic.pool().get()), -EINVAL);
     EXPECT_EQ(rte_eth_tx_queue_setup(nic.id(), 0, wrong, SOCKET_ID_ANY, nullptr), -EINVAL);

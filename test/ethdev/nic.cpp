@@ -44,13 +44,9 @@ Nic::Nic(const std::string& devargs, const Options& options) : pool_(options.mbu
   conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   conf.intr_conf.lsc = options.lsc ? 1 : 0;
   EXPECT_EQ(rte_eth_dev_configure(id_, options.has_rx ? 1 : 0, 1, &conf), 0);
-  if (options.has_rx) {
-    EXPECT_EQ(rte_eth_rx_queue_setup(id_, 0, 512, SOCKET_ID_ANY, nullptr, pool_.get()), 0);
-  }
+  if (options.has_rx) { EXPECT_EQ(rte_eth_rx_queue_setup(id_, 0, 512, SOCKET_ID_ANY, nullptr, pool_.get()), 0); }
   EXPECT_EQ(rte_eth_tx_queue_setup(id_, 0, 512, SOCKET_ID_ANY, nullptr), 0);
-  if (options.promiscuous) {
-    EXPECT_EQ(rte_eth_promiscuous_enable(id_), 0);
-  }
+  if (options.promiscuous) { EXPECT_EQ(rte_eth_promiscuous_enable(id_), 0); }
 }
 
 Nic::~Nic() {
@@ -141,11 +137,9 @@ void expect_no_errors(const Nic& nic) {
   EXPECT_EQ(stats.oerrors, 0u);
   EXPECT_EQ(stats.rx_nombuf, 0u);
   for (const auto& [name, value] : nic.xstats()) {
-    const bool bad = name.ends_with("_errors") || name.ends_with("_dropped_packets") || name.ends_with("_filtered_packets") ||
-                     name.ends_with("_failures") || name == "link_lost_packets";
-    if (bad) {
-      EXPECT_EQ(value, 0u) << nic.name() << ": " << name;
-    }
+    const bool bad = name.ends_with("_errors") || name.ends_with("_dropped_packets") ||
+                     name.ends_with("_filtered_packets") || name.ends_with("_failures") || name == "link_lost_packets";
+    if (bad) { EXPECT_EQ(value, 0u) << nic.name() << ": " << name; }
   }
 }
 
@@ -164,9 +158,7 @@ PortsTest::PortsTest() : zones_(count_memzones()) {}
 
 PortsTest::~PortsTest() {
   EXPECT_EQ(ports(), 0u);
-  if (!HasFailure()) {
-    EXPECT_EQ(count_memzones(), zones_);
-  }
+  if (!HasFailure()) { EXPECT_EQ(count_memzones(), zones_); }
 }
 
 }  // namespace vmbpmd::test

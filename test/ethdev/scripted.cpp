@@ -19,8 +19,7 @@ namespace {
 
 std::mutex& control() { return ControlPlane::instance().mutex(); }
 
-template <class T>
-T at(const Bytes& bytes, std::size_t offset = 0) {
+template <class T> T at(const Bytes& bytes, std::size_t offset = 0) {
   T value{};
   if (bytes.size() >= offset + sizeof value) std::memcpy(&value, bytes.data() + offset, sizeof value);
   return value;
@@ -60,13 +59,14 @@ bool Scripted::raw(std::uint16_t type, std::uint16_t offset8, std::uint16_t leng
                    std::uint64_t id, const Bytes& rest) {
   const vmb::wire::PacketDescriptor descriptor{static_cast<vmb::wire::PacketType>(type), offset8, length8, flags, id};
   Sender out{channel_, Sender::Wait::yes};
-  return out && out.ring().append(std::span<const std::byte>{vmb::bytes_of(descriptor)}, std::span<const std::byte>{rest}) ==
-                    vmb::Status::ok;
+  return out && out.ring().append(std::span<const std::byte>{vmb::bytes_of(descriptor)},
+                                  std::span<const std::byte>{rest}) == vmb::Status::ok;
 }
 
 bool Scripted::in_band(std::uint64_t id, bool wants_completion, const Bytes& payload) {
   Sender out{channel_, Sender::Wait::yes};
-  return out && out.in_band(vmb::TransactionId{id}, wants_completion, std::span<const std::byte>{payload}) == vmb::Status::ok;
+  return out &&
+         out.in_band(vmb::TransactionId{id}, wants_completion, std::span<const std::byte>{payload}) == vmb::Status::ok;
 }
 
 bool Scripted::completion(std::uint64_t id, const Bytes& payload) {
@@ -212,7 +212,9 @@ std::optional<Bytes> ScriptedGuest::request(const Bytes& payload) {
 }
 
 std::uint64_t ScriptedGuest::send_section(std::uint32_t index, const Bytes& bytes, std::uint32_t claimed) {
-  if (index < section_count()) std::ranges::copy(std::span{bytes}.first(std::min<std::size_t>(bytes.size(), section_bytes_)), section(index).begin());
+  if (index < section_count())
+    std::ranges::copy(std::span{bytes}.first(std::min<std::size_t>(bytes.size(), section_bytes_)),
+                      section(index).begin());
   const std::uint64_t id = next_id();
   wire::NvspRndisPacket message{};
   message.section_index = index;
@@ -235,7 +237,8 @@ std::uint64_t ScriptedGuest::send_control(const Bytes& message) {
   if (message.size() > page_.bytes().size()) std::abort();
   std::ranges::copy(message, page_.bytes().begin());
   vmb::GpaList list;
-  (void)list.add(vmb::Gpa{reinterpret_cast<std::uint64_t>(page_.bytes().data())}, static_cast<std::uint32_t>(message.size()));
+  (void)list.add(vmb::Gpa{reinterpret_cast<std::uint64_t>(page_.bytes().data())},
+                 static_cast<std::uint32_t>(message.size()));
   Bytes extension = message_of(vmb::wire::GpaHeader{0, list.count()});
   append(extension, list.bytes());
   return send_gpa(extension);
@@ -262,7 +265,8 @@ std::optional<Bytes> ScriptedGuest::rndis(const Bytes& message) {
 }
 
 bool ScriptedGuest::nvsp_init() {
-  const auto answer = request(message_of(wire::NvspInit{.min_version = options_.version, .max_version = options_.version}, wire::kNvspBytes));
+  const auto answer = request(
+      message_of(wire::NvspInit{.min_version = options_.version, .max_version = options_.version}, wire::kNvspBytes));
   return answer && at<wire::NvspInitComplete>(*answer).status == wire::NvspStatus::success;
 }
 
@@ -271,8 +275,9 @@ bool ScriptedGuest::connect_buffers() {
     (void)in_band(0, false, message_of(wire::NvspNdisConfig{.mtu = options_.config_mtu}, wire::kNvspBytes));
   }
   (void)in_band(0, false, message_of(wire::NvspNdisVersion{.major = 6, .minor = 30}, wire::kNvspBytes));
-  const auto receive = request(message_of(
-      wire::NvspSendBuffer{wire::NvspType::send_receive_buffer, gpadls_[1], wire::kReceiveBufferId, 0}, wire::kNvspBytes));
+  const auto receive = request(
+      message_of(wire::NvspSendBuffer{wire::NvspType::send_receive_buffer, gpadls_[1], wire::kReceiveBufferId, 0},
+                 wire::kNvspBytes));
   if (!receive || at<wire::NvspReceiveBufferComplete>(*receive).status != wire::NvspStatus::success) return false;
   suballoc_bytes_ = at<wire::NvspReceiveBufferComplete>(*receive).suballoc_bytes;
   suballoc_count_ = at<wire::NvspReceiveBufferComplete>(*receive).suballoc_count;
@@ -284,7 +289,8 @@ bool ScriptedGuest::connect_buffers() {
 }
 
 bool ScriptedGuest::rndis_init() {
-  const auto answer = rndis(message_of(wire::RndisInitialize{.request_id = ++request_ids_, .max_transfer_bytes = 0x4000}));
+  const auto answer =
+      rndis(message_of(wire::RndisInitialize{.request_id = ++request_ids_, .max_transfer_bytes = 0x4000}));
   if (!answer || at<wire::RndisInitializeComplete>(*answer).status != wire::RndisStatus::success) return false;
   if (!options_.says_it_is_ours) return true;
   Bytes query = message_of(wire::RndisQuery{.type = wire::RndisType::query,
@@ -310,7 +316,8 @@ bool ScriptedGuest::set_filter(std::uint32_t filter) {
 }
 
 bool ScriptedGuest::attach(std::uint32_t filter) {
-  return eventually([this] { return open(); }) && nvsp_init() && connect_buffers() && rndis_init() && set_filter(filter);
+  return eventually([this] { return open(); }) && nvsp_init() && connect_buffers() && rndis_init() &&
+         set_filter(filter);
 }
 
 // ---- host
@@ -370,7 +377,8 @@ void ScriptedHost::poll() {
   const auto all = take_all([this](Receiver& in, const vmb::PeekedPacket& packet, Received& received) {
     if (packet.descriptor.type == vmb::wire::PacketType::in_band) {
       const auto message = at<wire::NvspRndisPacket>(received.payload);
-      if (message.type == wire::NvspType::send_rndis_packet && section_bytes_ != 0 && message.section_index < send_.size() / section_bytes_) {
+      if (message.type == wire::NvspType::send_rndis_packet && section_bytes_ != 0 &&
+          message.section_index < send_.size() / section_bytes_) {
         const auto section = send_.subspan(message.section_index * std::size_t{section_bytes_}, message.section_bytes);
         received.ranges.emplace_back(section.begin(), section.end());
       }
@@ -454,10 +462,12 @@ void ScriptedHost::put(std::uint32_t offset, const Bytes& bytes) {
   std::ranges::copy(bytes, receive_.begin() + offset);
 }
 
-bool ScriptedHost::transfer(std::uint64_t id, const std::vector<vmb::wire::TransferRange>& ranges, std::uint16_t set_id) {
+bool ScriptedHost::transfer(std::uint64_t id, const std::vector<vmb::wire::TransferRange>& ranges,
+                            std::uint16_t set_id) {
   Sender out{channel_, Sender::Wait::yes};
   const Bytes payload = message_of(wire::NvspRndisPacket{}, wire::kNvspBytes);
-  return out && out.transfer_pages(vmb::TransactionId{id}, set_id, ranges, std::span<const std::byte>{payload}) == vmb::Status::ok;
+  return out && out.transfer_pages(vmb::TransactionId{id}, set_id, ranges, std::span<const std::byte>{payload}) ==
+                    vmb::Status::ok;
 }
 
 bool ScriptedHost::transfer_message(std::uint64_t id, const Bytes& message, std::uint32_t offset) {

@@ -43,8 +43,7 @@ class Block {
 };
 
 /// The bytes of a struct, padded with zeros to `size`.
-template <class T>
-Bytes message_of(const T& value, std::size_t size = sizeof(T)) {
+template <class T> Bytes message_of(const T& value, std::size_t size = sizeof(T)) {
   Bytes bytes(std::max(size, sizeof value));
   std::memcpy(bytes.data(), &value, sizeof value);
   return bytes;
@@ -85,7 +84,8 @@ class Scripted {
 
  protected:
   /// Everything that is in the inbound ring. `resolve` fills in what the ranges say, without the packet's lock held.
-  std::vector<Received> take_all(const std::function<void(vmb::Channel::Receiver&, const vmb::PeekedPacket&, Received&)>& resolve);
+  std::vector<Received> take_all(
+      const std::function<void(vmb::Channel::Receiver&, const vmb::PeekedPacket&, Received&)>& resolve);
 
   vmb::Channel channel_;
   std::atomic<bool> open_{false};
@@ -143,7 +143,9 @@ class ScriptedGuest final : public Scripted, private vmb::InprocGuest {
   bool completes_transfers = true;
   std::deque<Received> transfers;
 
-  std::span<std::byte> section(std::uint32_t index) const { return send_.bytes().subspan(index * std::size_t{section_bytes_}, section_bytes_); }
+  std::span<std::byte> section(std::uint32_t index) const {
+    return send_.bytes().subspan(index * std::size_t{section_bytes_}, section_bytes_);
+  }
   std::uint32_t section_bytes() const { return section_bytes_; }
   std::uint32_t section_count() const { return static_cast<std::uint32_t>(send_.bytes().size() / section_bytes_); }
   std::uint32_t suballoc_bytes() const { return suballoc_bytes_; }
@@ -189,7 +191,7 @@ class ScriptedHost final : public Scripted, private vmb::InprocHost, private nvs
   /// Seen first; true: the test has dealt with it.
   std::function<bool(const Received&)> on_packet;
   bool completes_data = true;
-  std::deque<Received> data;                       // 107 with PACKETs
+  std::deque<Received> data;                                // 107 with PACKETs
   std::deque<std::pair<std::uint64_t, Bytes>> completions;  // of what we sent
 
   /// Put bytes into the receive buffer.

@@ -92,7 +92,8 @@ TEST_P(Threads, OneForEachSideOfAQueueLosesNothing) {
     from_guest.stop();
     EXPECT_TRUE(eventually([&] {
       return at_host.received() == from_guest.sent() && at_guest.received() == from_host.sent();
-    })) << at_host.received() << " of " << from_guest.sent() << ", " << at_guest.received() << " of " << from_host.sent();
+    })) << at_host.received()
+        << " of " << from_guest.sent() << ", " << at_guest.received() << " of " << from_host.sent();
     at_host.stop();
     at_guest.stop();
     to_host = at_host.received();
@@ -123,8 +124,9 @@ TEST_P(Threads, ThatOnlySendAgainstAPeerThatSendsTooGoOnForEver) {
       EXPECT_EQ(rte_eth_promiscuous_disable(only_sends.id()), 0);
       const bool peer_waits = !guest_is_it && *GetParam() != '\0';  // the host holds all that the guest can lend
       EXPECT_TRUE(peer_waits || eventually([&] {
-        return peer.xstat("tx_filtered_packets") + only_sends.xstat("rx_filtered_packets") > 0;
-      })) << "the filter did not get through";
+                    return peer.xstat("tx_filtered_packets") + only_sends.xstat("rx_filtered_packets") > 0;
+                  }))
+          << "the filter did not get through";
       EXPECT_EQ(rte_eth_promiscuous_enable(only_sends.id()), 0);
       it.stop();
       peers.stop();
@@ -153,9 +155,8 @@ TEST_P(Threads, ThatOnlyReceiveAgainstAPeerThatSendsGoOnForEver) {
         EXPECT_TRUE(eventually([&] { return it.received() > before; })) << "it stands still";
       }
       EXPECT_EQ(rte_eth_promiscuous_disable(only_receives.id()), 0);
-      EXPECT_TRUE(eventually([&] {
-        return peer.xstat("tx_filtered_packets") + only_receives.xstat("rx_filtered_packets") > 0;
-      }));
+      EXPECT_TRUE(eventually(
+          [&] { return peer.xstat("tx_filtered_packets") + only_receives.xstat("rx_filtered_packets") > 0; }));
       peers.stop();
       EXPECT_TRUE(eventually([&] {
         const std::uint64_t filtered = peer.xstat("tx_filtered_packets") + only_receives.xstat("rx_filtered_packets");

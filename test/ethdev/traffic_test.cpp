@@ -77,8 +77,14 @@ TEST_P(Traffic, WithASlowReceiverWaitsAndLosesNothing) {
   Pool pool{16384};
   Pair pair{Nic::Options{}, GetParam().guest_args};
   pair.start();
-  Stream stream{from(pair), to(pair), pool,
-                {.frames = 12000, .shapes = Shaper::whole | Shaper::clone, .max_tx_burst = 512, .max_rx_burst = 32, .receive_one_in = 40}};
+  Stream stream{from(pair),
+                to(pair),
+                pool,
+                {.frames = 12000,
+                 .shapes = Shaper::whole | Shaper::clone,
+                 .max_tx_burst = 512,
+                 .max_rx_burst = 32,
+                 .receive_one_in = 40}};
   stream.run();
   EXPECT_EQ(stream.received(), 12000u);
   EXPECT_GT(stream.partial_bursts(), 0u) << "the receiver was not slow enough for this test";
@@ -113,8 +119,9 @@ TEST_P(Traffic, WithoutMbufsAtTheReceiverWaitsAndLosesNothing) {
 
 TEST_P(Traffic, InChainsWithoutMbufsAtTheReceiverWaitsAndLosesNothing) {
   Pool pool{8192};
-  Pair pair{Nic::Options{.rx_offloads = RTE_ETH_RX_OFFLOAD_SCATTER, .mbufs = 40, .data_room = RTE_PKTMBUF_HEADROOM + 128},
-            GetParam().guest_args};
+  Pair pair{
+      Nic::Options{.rx_offloads = RTE_ETH_RX_OFFLOAD_SCATTER, .mbufs = 40, .data_room = RTE_PKTMBUF_HEADROOM + 128},
+      GetParam().guest_args};
   pair.start();
   Pool& receiver_pool = GetParam().direction == to_guest ? pair.guest.pool() : pair.host.pool();
   std::vector<rte_mbuf*> hoard;
@@ -215,8 +222,10 @@ TEST_F(TrafficBothWays, OfThreePairsAtOnceStaysApart) {
   std::vector<std::unique_ptr<Stream>> streams;
   for (Pair* const pair : {&a, &b, &c}) {
     pair->start();
-    streams.push_back(std::make_unique<Stream>(pair->host, pair->guest, pool, Stream::Settings{.frames = 1000}, streams.size()));
-    streams.push_back(std::make_unique<Stream>(pair->guest, pair->host, pool, Stream::Settings{.frames = 1000}, streams.size()));
+    streams.push_back(
+        std::make_unique<Stream>(pair->host, pair->guest, pool, Stream::Settings{.frames = 1000}, streams.size()));
+    streams.push_back(
+        std::make_unique<Stream>(pair->guest, pair->host, pool, Stream::Settings{.frames = 1000}, streams.size()));
   }
   const auto deadline = std::chrono::steady_clock::now() + 30s;
   for (bool more = true; more && std::chrono::steady_clock::now() < deadline;) {

@@ -133,7 +133,8 @@ TEST_F(Ends, WithTheSmallestRingsCarryControlThroughAFullRing) {
     rte_pktmbuf_free_bulk(frames.data(), n);
     got += n;
     return got == sent && host_->rndis().packet_filter() == 0x0b;
-  })) << got << " of " << sent << ", filter " << host_->rndis().packet_filter();
+  })) << got
+      << " of " << sent << ", filter " << host_->rndis().packet_filter();
   expect_frame(*guest_, *host_);
 }
 

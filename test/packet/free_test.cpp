@@ -2,6 +2,7 @@
 // vmb_packet_allocate and vmb_packet_free: the statements F1 to F7 of kmcl.md, section 4, one test each; then the bulk
 // forms and what allocated packets start with.
 #include <set>
+#include <thread>
 #include <type_traits>
 
 #include "packet/ends.hpp"
@@ -209,6 +210,37 @@ TEST(PacketMisuse, FreeingTwice) {
   EXPECT_EQ(vmb_packet_allocate_bulk(pair.client, both.data(), 2), VMB_STATUS_SUCCESS);
   EXPECT_NE(both[0], both[1]);
   vmb_packet_free_bulk(both.data(), 2);
+}
+
+TEST(PacketMisuse, FreeingTwiceOnTwoThreads) {
+  Pair pair{{.packet_count = 2}};
+  const auto free_elsewhere = [](vmb_packet* packet) { std::thread([packet] { vmb_packet_free(packet); }).join(); };
+  vmb_packet* packet = vmb_packet_allocate(pair.client);
+  vmb_packet_free(packet);  // into this lcore's cache
+  EXPECT_MISUSE(pair.client, "vmb_packet_free", free_elsewhere(packet));
+  packet = vmb_packet_allocate(pair.client);
+  free_elsewhere(packet);  // a thread that is no lcore has no cache
+  EXPECT_MISUSE(pair.client, "vmb_packet_free", vmb_packet_free(packet));
+  std::vector<vmb_packet*> both(2);
+  EXPECT_EQ(vmb_packet_allocate_bulk(pair.client, both.data(), 2), VMB_STATUS_SUCCESS);
+  EXPECT_NE(both[0], both[1]);
+  vmb_packet_free_bulk(both.data(), 2);
+}
+
+TEST(PacketMisuse, FreeingTwiceIsFoundWhereverInThePoolThePacketRests) {
+  constexpr std::uint32_t kCount = 700;  // some in the cache, some behind it
+  Pair pair{{.packet_count = kCount}};
+  std::vector<vmb_packet*> all(kCount);
+  ASSERT_EQ(vmb_packet_allocate_bulk(pair.client, all.data(), kCount), VMB_STATUS_SUCCESS);
+  for (vmb_packet* const packet : all) vmb_packet_free(packet);
+#ifdef NDEBUG
+  for (vmb_packet* const packet : all) vmb_packet_free(packet);
+  vmb_packet_free_bulk(all.data(), kCount);
+  EXPECT_EQ(vmb_channel_misuse_count(pair.client), 2 * kCount);
+#endif
+  ASSERT_EQ(vmb_packet_allocate_bulk(pair.client, all.data(), kCount), VMB_STATUS_SUCCESS);
+  EXPECT_EQ(std::set<vmb_packet*>(all.begin(), all.end()).size(), kCount);
+  vmb_packet_free_bulk(all.data(), kCount);
 }
 
 TEST(PacketMisuse, FreeingTwiceWithinOneBulkFreesTheOthers) {

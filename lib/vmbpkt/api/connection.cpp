@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Enable and disable, and what the other end's enable and disable do to this one.
 #include <sched.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <new>
 
 #include "api/endpoint.hpp"

@@ -40,7 +40,7 @@ class PacketPool {
     if (cache == nullptr || cache->len < count) [[unlikely]]
       return allocate_slowly(packets, count, cache);
     const std::uint32_t left = cache->len - count;
-    rte_memcpy(packets, cache->objs + left, count * sizeof *packets);
+    rte_memcpy(packets, cache->objs + left, count * sizeof(void*));
     set_length(cache, left);
     return true;
   }
@@ -70,7 +70,7 @@ class PacketPool {
       }
       packet->store(PacketWord{word});
     }
-    rte_memcpy(cache->objs + length, packets, good * sizeof *packets);
+    rte_memcpy(cache->objs + length, packets, good * sizeof(void*));
     set_length(cache, length + good);
     return good;
   }

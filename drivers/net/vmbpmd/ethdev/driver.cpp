@@ -5,8 +5,6 @@
 #include <ethdev_vdev.h>
 #include <rte_malloc.h>
 
-#include <cstring>
-
 #include "ethdev/ops.hpp"
 #include "ethdev/port.hpp"
 #include "port/log.hpp"
@@ -54,9 +52,7 @@ int probe(rte_vdev_device* vdev) {
     rte_eth_dev_release_port(dev);
     return args->link.empty() ? -ENOMEM : -EINVAL;
   }
-  std::memcpy(mac->addr_bytes, port->end().wanted().mac.data(), RTE_ETHER_ADDR_LEN);
   dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
-  dev->data->dev_link.link_status = RTE_ETH_LINK_DOWN;
   set_bursts(dev);
   rte_eth_dev_probing_finish(dev);
   return 0;

@@ -50,14 +50,18 @@ int start(rte_eth_dev* dev) {
   return 0;
 }
 
+int link_update(rte_eth_dev* dev, int /*wait*/) {
+  const std::scoped_lock lock{ControlPlane::instance().mutex()};
+  return port_of(dev).update_link() ? 0 : -1;
+}
+
 int stop(rte_eth_dev* dev) {
-  dev->data->dev_started = 0;
   port_of(dev).stop();
   for (std::uint16_t q = 0; q < dev->data->nb_rx_queues; ++q)
     dev->data->rx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
   for (std::uint16_t q = 0; q < dev->data->nb_tx_queues; ++q)
     dev->data->tx_queue_state[q] = RTE_ETH_QUEUE_STATE_STOPPED;
-  (void)port_of(dev).update_link();
+  (void)link_update(dev, 0);
   return 0;
 }
 
@@ -119,11 +123,6 @@ void rx_queue_release(rte_eth_dev* dev, std::uint16_t queue) {
 }
 
 void tx_queue_release(rte_eth_dev* dev, std::uint16_t queue) { dev->data->tx_queues[queue] = nullptr; }
-
-int link_update(rte_eth_dev* dev, int /*wait*/) {
-  const std::scoped_lock lock{ControlPlane::instance().mutex()};
-  return port_of(dev).update_link() ? 0 : -1;
-}
 
 int set_mtu(rte_eth_dev* dev, std::uint16_t mtu) {
   Port& port = port_of(dev);

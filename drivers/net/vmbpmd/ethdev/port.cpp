@@ -38,6 +38,8 @@ const char* Port::init(const Devargs& args) noexcept {
     error = host.init(control.bus(), name);
   }
   if (error != nullptr) return error;
+  const wire::MacAddress& mac = end().wanted().mac;
+  std::memcpy(dev_.data->mac_addrs, mac.data(), mac.size());  // from here on the control thread keeps it up to date
   member_ = control.add(*this);
   return member_ ? nullptr : "the control thread cannot be started";
 }
@@ -75,7 +77,8 @@ void Port::start() noexcept {
 }
 
 void Port::stop() noexcept {
-  change([](End& end) {
+  change([this](End& end) {
+    dev_.data->dev_started = 0;  // here, for the control thread tells the link's state by it
     end.wanted().started = false;
     end.apply();
     end.stop_rx();
