@@ -105,12 +105,18 @@ void End::service_unpolled(Clock::time_point now) noexcept {
     polled_at_ = now;
     return;
   }
-  // Only a flag: frames are dropped for it by a sender that needs the ring to move, never from here.
   const bool polled_before = polls != polls_at_start_;
   if (now - polled_at_ > (polled_before ? kAbandonedAfter : kNeverPolledAfter)) {
     rx_abandoned_.store(true, std::memory_order_relaxed);
   }
-  if (Receiver in{channel_}; in) read_inbound(in, ~0u, Overflow::wait);
+  // An application that sends and never receives: what waits for it would stop its peer.
+  const std::uint64_t sends = tx_.packets.value() + tx_.no_room.value();
+  const bool tx_only = rx_abandoned_.load(std::memory_order_relaxed) && sends != sends_seen_;
+  sends_seen_ = sends;
+  if (Receiver in{channel_}; in) {
+    read_inbound(in, ~0u, Overflow::wait);
+    if (tx_only) discard_staged();
+  }
   if (due_.empty()) return;
   if (Sender out{channel_}; out) acknowledge(out);
 }
@@ -128,6 +134,10 @@ void End::stop_rx() noexcept {
   const Receiver side{channel_, Sender::Wait::yes};
   rx_started_ = false;
   filler_ = {};
+  discard_staged();
+}
+
+void End::discard_staged() noexcept {
   std::uint32_t pieces = 0;
   for (std::uint32_t frame = 0; frame < staged_.frames(); ++frame) {
     while (!staged_.piece(pieces++).last_of_frame) continue;

@@ -190,6 +190,9 @@ class End {
   LinkCounters links_;
 
  private:
+  /// Acknowledge all staged frames and count them as missed. Receiving side.
+  void discard_staged() noexcept;
+
   std::uint16_t deliver(rte_mbuf** frames, std::uint16_t count) noexcept;
 
   static constexpr std::uint32_t kMaxPacketsPerRead = 256;  // so that no peer can pin an lcore (netvsc.md 6.1)
@@ -201,6 +204,7 @@ class End {
   alignas(vmb::kCacheLine) std::atomic<std::uint32_t> polls_{};  // rx bursts; its writer is the polling lcore
   std::atomic<bool> rx_abandoned_{};  // no rx burst for so long that a sender may drop what stands in its way
   std::uint32_t polls_seen_{}, polls_at_start_{};
+  std::uint64_t sends_seen_{};
   Clock::time_point polled_at_{};
 };
 
