@@ -36,4 +36,15 @@ template <TriviallyCopyable T> T load(std::span<const std::byte> bytes, std::siz
   return object;
 }
 
+/// Have memory that another core wrote on its way before it is read. Any address is harmless.
+inline void prefetch(const std::byte* at, std::uint32_t bytes) noexcept {
+  for (std::uint32_t done = 0; done < bytes; done += kCacheLine) __builtin_prefetch(at + done);
+}
+
+/// The same, before it is written: the other core's copies go.
+inline void prefetch_for_write(const std::byte* at, std::uint32_t bytes) noexcept {
+  // As an instruction, for the compiler makes it a plain prefetch for CPUs of DPDK's baseline; those ignore it.
+  for (std::uint32_t done = 0; done < bytes; done += kCacheLine) asm volatile("prefetchw %0" ::"m"(at[done]));
+}
+
 }  // namespace vmb

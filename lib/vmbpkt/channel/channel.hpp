@@ -118,7 +118,11 @@ class Channel::Sender {
                     std::span<const std::byte, N> payload) noexcept;
 
   void flush() noexcept {
-    if (out_->ring.publish() == Kick::yes && out_->bell.kick != nullptr) out_->bell.kick(out_->bell.self);
+    if (out_->bell.kick == nullptr) {
+      out_->ring.publish_to_poller();
+    } else if (out_->ring.publish() == Kick::yes) {
+      out_->bell.kick(out_->bell.self);
+    }
   }
 
   /// Forget what was sent since the last flush().
@@ -197,7 +201,11 @@ class Channel::Receiver {
   Receiver& operator=(const Receiver&) = delete;
   ~Receiver() {
     if (in_ == nullptr) return;
-    if (in_->ring.advance() == Kick::yes && in_->bell.kick != nullptr) in_->bell.kick(in_->bell.self);
+    if (in_->bell.kick == nullptr) {
+      in_->ring.advance_for_poller();
+    } else if (in_->ring.advance() == Kick::yes) {
+      in_->bell.kick(in_->bell.self);
+    }
     in_->lock.unlock();
   }
 
@@ -206,6 +214,9 @@ class Channel::Receiver {
   /// Look at the next packet: ok, empty, or corrupt (see fault()). It stays the next until take().
   Status peek(PeekedPacket& packet) noexcept { return in_->ring.peek(packet); }
   void take(const PeekedPacket& packet) noexcept { in_->ring.take(packet); }
+
+  /// More was published when the peer's index was last read: peek() does not read it again.
+  bool has_seen_more() const noexcept { return in_->ring.has_seen_more(); }
 
   /// Copy the payload's first bytes out. @return how many: the smaller of both sizes.
   std::uint32_t copy_payload(const PeekedPacket& packet, std::span<std::byte> to) const noexcept {

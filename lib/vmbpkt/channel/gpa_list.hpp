@@ -22,16 +22,28 @@ class GpaList {
   static constexpr std::uint32_t kMaxRanges = 32;   // what every known client stays within (netvsc.md 5.1)
   static constexpr std::uint32_t kMaxQwords = 256;  // 32 ranges of up to 7 pages each; a jumbo frame takes 4
 
+  explicit GpaList(std::uint32_t max_ranges = kMaxRanges) noexcept : max_ranges_(max_ranges) {}
+
   /// One range over contiguous guest memory. @return false: the list is full, nothing was added. `bytes` > 0.
   bool add(Gpa at, std::uint32_t bytes) noexcept {
     const auto address = static_cast<std::uint64_t>(at);
     const wire::GpaRange range{bytes, static_cast<std::uint32_t>(address % kPageSize)};
     const std::uint64_t pages = wire::pages_of(range);
-    if (count_ == kMaxRanges || used_ + 1 + pages > kMaxQwords) return false;
+    if (count_ == max_ranges_ || used_ + 1 + pages > kMaxQwords) return false;
     words_[used_++] = std::bit_cast<std::uint64_t>(range);
     for (std::uint64_t page = 0; page < pages; ++page) words_[used_++] = address / kPageSize + page;
     ++count_;
     return true;
+  }
+
+  /// What it holds now; back_to() forgets what was added since.
+  struct Mark {
+    std::uint32_t used, count;
+  };
+  Mark mark() const noexcept { return {used_, count_}; }
+  void back_to(Mark mark) noexcept {
+    used_ = mark.used;
+    count_ = mark.count;
   }
 
   std::uint32_t count() const noexcept { return count_; }
@@ -41,6 +53,7 @@ class GpaList {
   std::array<std::uint64_t, kMaxQwords> words_;  // words_[0, used_) are written
   std::uint32_t used_{};
   std::uint32_t count_{};
+  std::uint32_t max_ranges_;
 };
 
 /// Walks the private copy of a packet's ranges; stops at the first that is malformed.

@@ -49,6 +49,9 @@ class Consumer {
     return Status::ok;
   }
 
+  /// peek() has something to look at without a look at the peer's write_index.
+  bool has_seen_more() const noexcept { return next_ != write_; }
+
   /// Copy `bytes` of the packet, from `from` bytes behind its first; from + bytes <= header + payload.
   void copy(const PeekedPacket& packet, std::uint32_t from, void* to, std::uint32_t bytes) const noexcept {
     if (bytes != 0) ring_.copy_out(ring_.after(packet.at, from), to, bytes);
@@ -73,6 +76,13 @@ class Consumer {
     if (!ring_.valid(write)) return Kick::no;                                         // the next peek() finds it
     const std::uint32_t free = ring_.size() - ring_.distance(next_, {write});
     return free > wanted && free - wanted <= freed ? Kick::yes : Kick::no;  // no free - freed: a producer runs ahead
+  }
+
+  /// The same for a producer that never sleeps.
+  void advance_for_poller() noexcept {
+    if (next_ == published_) return;
+    published_ = next_;
+    ring_.read_index().store(next_.v, std::memory_order_release);  // R2
   }
 
   /// Before sleeping: unmask, then look again. True: nothing is there, sleep. False: masked again, go on reading.

@@ -63,6 +63,13 @@ class Producer {
     return ring_.read_index().load(std::memory_order_seq_cst) == before.v ? Kick::yes : Kick::no;
   }
 
+  /// The same for a consumer that never sleeps: nothing is to be decided, so no store-to-load order is paid for.
+  void publish_to_poller() noexcept {
+    if (next_ == published_) return;
+    published_ = next_;
+    ring_.write_index().store(next_.v, std::memory_order_release);  // R1
+  }
+
   /// Before sleeping on a full ring: ask for a kick once a packet of `total` ring bytes fits.
   /// True: do not sleep: it fits already, or the ring is dead, as append() will say. Call publish() first.
   [[nodiscard]] bool wait_for(std::uint32_t total) noexcept {
