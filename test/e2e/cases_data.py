@@ -214,6 +214,8 @@ def _tap(run: Run, lcores: int) -> None:
         pmd.command("start")
         near, far = sides
         targets = [(address, size) for address in ("10.9.0.2", "fd09::2") for size in (18, 1400)]
+        for address, _ in targets:  # the kernel queues only a few packets for a neighbour it does not know yet
+            netns.ping(near, address)
         pings = [netns.ping(near, address, count=20, size=size) for address, size in targets]
         with netns.iperf3_server(far, 2):
             there = netns.iperf3(near, "10.9.0.2", "-t", "1")

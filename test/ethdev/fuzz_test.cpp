@@ -4,9 +4,11 @@
 // back, ports beside it notice nothing. The seed is printed at the start; VMB_FUZZ_SECONDS says how long, 1 by default.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -241,6 +243,54 @@ TEST_F(Fuzz, HostNeverHarmsTheGuest) {
   expect_traffic(beside, pool_);
   expect_no_errors(beside.host);
   expect_no_errors(beside.guest);
+}
+
+// The address that the filter judges is the one that is delivered, whatever a guest writes meanwhile.
+TEST_F(Fuzz, NoFrameForSomebodyElseIsDeliveredWhileItsAddressChanges) {
+  const std::string link = fresh_link();
+  Nic host{"role=host,link=" + link, Nic::Options{.promiscuous = false}};
+  host.start();
+  ScriptedGuest guest{link};
+  ASSERT_TRUE(guest.attach());
+  ASSERT_TRUE(eventually([&] { return host.link_up(); }));
+  const rte_ether_addr mac = host.mac();
+  Bytes frame = random_frame(random_, 200);
+  for (const std::uint32_t gap : {0u, 4u}) {  // 0: what the plain loop takes
+    std::memcpy(frame.data() + gap, mac.addr_bytes, sizeof mac);
+    const Bytes message = rndis_packet(frame, [gap](wire::RndisPacket& header) {
+      header.data_offset += gap;
+      header.data_bytes -= gap;
+    });
+    const auto address = guest.section(0).subspan(44 + gap, 1);
+    std::ranges::copy(message, guest.section(0).begin());
+    std::atomic<bool> stop{false};
+    std::thread writer{[&] {
+      for (std::uint8_t flip = 0; !stop; flip ^= 4) {
+        std::atomic_ref{address[0]}.store(static_cast<std::byte>(mac.addr_bytes[0] ^ flip), std::memory_order_relaxed);
+      }
+    }};
+    const std::uint64_t filtered = host.xstat("rx_filtered_packets");
+    const wire::NvspRndisPacket envelope{.section_index = 0,
+                                         .section_bytes = static_cast<std::uint32_t>(message.size())};
+    std::uint32_t delivered = 0, others = 0;
+    while (goes_on() || delivered == 0) {
+      ASSERT_TRUE(eventually([&] { return guest.in_band(guest.next_id(), true, message_of(envelope, 40)); }));
+      rte_mbuf* got[8];
+      const std::uint16_t n = host.rx(got);
+      for (std::uint16_t j = 0; j < n; ++j) {
+        ++delivered;
+        others += std::memcmp(rte_pktmbuf_mtod(got[j], const void*), mac.addr_bytes, sizeof mac) != 0 ? 1 : 0;
+        rte_pktmbuf_free(got[j]);
+      }
+      guest.poll();
+    }
+    stop = true;
+    writer.join();
+    EXPECT_EQ(others, 0u) << "of " << delivered;
+    EXPECT_GT(host.xstat("rx_filtered_packets"), filtered) << "nothing to filter, so nothing was tested";
+    deadline_ = std::chrono::steady_clock::now() + fuzz_time();
+    (void)host.drop_received();
+  }
 }
 
 }  // namespace

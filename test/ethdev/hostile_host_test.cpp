@@ -1,212 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Hosts that misbehave, against a real guest port: netvsc.md 6.1 and 6.2.
-#include <algorithm>
+#include "ethdev/hostile_host.hpp"
+
 #include <cstring>
-
-#include <gtest/gtest.h>
-
-#include "ethdev/scripted.hpp"
 
 namespace vmbpmd::test {
 namespace {
 
 using vmb::wire::TransferRange;
 using wire::NvspStatus;
-
-class HostileHost : public PortsTest {
- protected:
-  HostileHost() : link_(fresh_link()), guest_("role=guest,link=" + link_) {}
-
-  void SetUp() override {
-    beside_.start();
-    guest_.start();
-  }
-
-  void TearDown() override {
-    EXPECT_TRUE(beside_.both_up());
-    expect_traffic(beside_, pool_);
-    EXPECT_EQ(beside_.guest.xstat("link_attaches"), 1u);
-    expect_no_errors(beside_.host);
-    expect_no_errors(beside_.guest);
-  }
-
-  void attach(ScriptedHost& host) {
-    ASSERT_TRUE(host.attach());
-    ASSERT_TRUE(eventually([&] { return guest_.link_up(); }));
-  }
-
-  Bytes frame(std::uint32_t size = 100) { return random_frame(random_, size); }
-
-  rte_mbuf* mbuf(const Bytes& bytes) {
-    Shaper shaper{pool_, random_, Shaper::whole};
-    return shaper.make(bytes);
-  }
-
-  /// Frames of one packet, received. Empty: none came in time.
-  std::vector<Bytes> receive(std::chrono::milliseconds limit = 1000ms) {
-    std::vector<Bytes> frames;
-    (void)eventually(
-        [&] {
-          rte_mbuf* got[32];
-          const std::uint16_t n = guest_.rx(got);
-          for (std::uint16_t i = 0; i < n; ++i) {
-            frames.push_back(bytes_of(got[i]));
-            rte_pktmbuf_free(got[i]);
-          }
-          return !frames.empty();
-        },
-        limit);
-    return frames;
-  }
-
-  void expect_alive(ScriptedHost& host) {
-    const Bytes sent = frame();
-    const std::uint64_t id = 0x700000 + ++ids_;
-    (void)guest_.drop_received();
-    ASSERT_TRUE(host.transfer_message(id, rndis_packet(sent)));
-    const auto got = receive();
-    ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0], sent);
-    EXPECT_EQ(host.completion_of(id), NvspStatus::success);
-    host.data.clear();
-    rte_mbuf* frames[1] = {mbuf(sent)};
-    EXPECT_TRUE(eventually([&] { return guest_.tx(frames) == 1; }));
-    EXPECT_TRUE(eventually([&] {
-      host.poll();
-      return std::ranges::any_of(host.data, [&](const Received& packet) {
-        return !packet.ranges.empty() && packet.ranges[0].size() >= 44 + sent.size() &&
-               std::equal(sent.begin(), sent.end(), packet.ranges[0].begin() + 44);
-      });
-    }));
-    EXPECT_TRUE(guest_.link_up());
-    EXPECT_EQ(guest_.xstat("link_attaches"), 1u);
-  }
-
-  Pool pool_;
-  Random random_{43};
-  Pair beside_;
-  std::string link_;
-  Nic guest_;
-  std::uint64_t ids_{};
-};
-
-// ---- ring
-
-struct RingFault {
-  const char* name;
-  const char* fault;
-  void (*misbehave)(ScriptedHost&);
-};
-
-void PrintTo(const RingFault& fault, std::ostream* out) { *out << fault.name; }
-
-/// A transfer-pages packet whose header says what the caller wants.
-void transfer(ScriptedHost& host, std::uint16_t set_id, std::uint32_t count,
-              std::initializer_list<TransferRange> ranges) {
-  Bytes rest = message_of(vmb::wire::TransferHeader{set_id, 0xbeef, count});
-  for (const TransferRange& range : ranges) {
-    const Bytes more = message_of(range);
-    append(rest, more);
-  }
-  const auto header8 = static_cast<std::uint16_t>(2 + rest.size() / 8);
-  const Bytes payload = message_of(wire::NvspRndisPacket{}, wire::kNvspBytes);
-  append(rest, payload);
-  EXPECT_TRUE(host.raw(7, header8, static_cast<std::uint16_t>(header8 + 5), 1, 77, rest));
-}
-
-std::uint32_t buffer_bytes(const ScriptedHost& host) {
-  return static_cast<std::uint32_t>(host.receive_buffer().size());
-}
-
-constexpr RingFault kRingFaults[] = {
-    {"WriteIndexMisaligned", "write_index",
-     [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().write_index().load() + 4); }},
-    {"WriteIndexBehindTheEnd", "write_index",
-     [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().size()); }},
-    {"LessThanADescriptor", "truncated_packet",
-     [](ScriptedHost& h) { h.outbound().write_index().store(h.outbound().write_index().load() + 8); }},
-    {"LengthBehindTheWriteIndex", "truncated_packet", [](ScriptedHost& h) { h.raw(11, 2, 1000, 0, 1, Bytes(40)); }},
-    {"TypeUnknown", "packet_type", [](ScriptedHost& h) { h.raw(5, 2, 7, 1, 1, Bytes(40)); }},
-    {"TypeOfTheOtherDirection", "packet_type", [](ScriptedHost& h) { h.raw(9, 5, 10, 1, 1, Bytes(64)); }},
-    {"FlagUnknown", "flags", [](ScriptedHost& h) { h.raw(6, 2, 7, 0x8000, 1, Bytes(40)); }},
-    {"HeaderWithoutExtension", "header_length", [](ScriptedHost& h) { h.raw(7, 2, 7, 1, 1, Bytes(40)); }},
-    {"HeaderBehindThePacket", "header_length", [](ScriptedHost& h) { h.raw(11, 8, 7, 0, 1, Bytes(40)); }},
-    {"SetUnknown", "transfer_set",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcaff, 1, {{100, 0}});
-     }},
-    {"NoRange", "range_count", [](ScriptedHost& h) { transfer(h, 0xcafe, 0, {}); }},
-    {"MoreRangesThanHeader", "range_count",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 2, {{100, 0}});
-     }},
-    {"RangeCountHuge", "range_count",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 0xffffffff, {{100, 0}});
-     }},
-    {"RangeCountWraps", "range_count",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 0x20000001, {{100, 0}});
-     }},
-    {"RangeBehindTheBuffer", "range_outside",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 1, {{1, buffer_bytes(h)}});
-     }},
-    {"RangeRunsOutOfTheBuffer", "range_outside",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 1, {{101, buffer_bytes(h) - 100}});
-     }},
-    {"RangeWraps", "range_outside",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 1, {{0xffffff00, 0x200}});
-     }},
-    {"RangeOffsetHuge", "range_outside",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 1, {{16, 0xfffffff8}});
-     }},
-    {"SecondRangeOutside", "range_outside",
-     [](ScriptedHost& h) {
-       transfer(h, 0xcafe, 2, {{100, 0}, {buffer_bytes(h), 8}});
-     }},
-};
-
-class HostileHostRing : public HostileHost, public testing::WithParamInterface<RingFault> {};
-
-TEST_P(HostileHostRing, FaultClosesTheChannelWhichComesBack) {
-  ScriptedHost host{link_};
-  attach(host);
-  expect_alive(host);
-  const auto before = std::chrono::steady_clock::now();
-  GetParam().misbehave(host);
-  EXPECT_TRUE(eventually([&] {
-    (void)guest_.drop_received();
-    return host.closed() == 1;
-  }));
-  EXPECT_FALSE(guest_.link_up());
-  EXPECT_EQ(guest_.xstat(std::string{"ring_fault_"} + GetParam().fault + "_errors"), 1u);
-  ASSERT_TRUE(host.attach());
-  EXPECT_GE(std::chrono::steady_clock::now() - before, 100ms) << "no back-off";
-  EXPECT_TRUE(eventually([&] { return guest_.link_up(); }));
-  ASSERT_TRUE(host.transfer_message(5, rndis_packet(frame())));
-  EXPECT_EQ(receive().size(), 1u);
-}
-
-INSTANTIATE_TEST_SUITE_P(Ring, HostileHostRing, testing::ValuesIn(kRingFaults),
-                         [](const auto& of) { return std::string{of.param.name}; });
-
-TEST_F(HostileHost, BadReadIndexClosesTheChannel) {
-  ScriptedHost host{link_};
-  attach(host);
-  // The guest looks at it when its ring is full: of acknowledgements, which we do not read.
-  const vmb::RingMemory ring = host.inbound();
-  EXPECT_TRUE(eventually([&] {
-    for (int i = 0; i < 64; ++i) (void)host.transfer_message(static_cast<std::uint64_t>(i), rndis_packet(frame(60)));
-    (void)guest_.drop_received();
-    ring.read_index().store(ring.size() + 8);
-    return host.closed() == 1;
-  }));
-  EXPECT_EQ(guest_.xstat("ring_fault_read_index_errors"), 1u);
-}
 
 // ---- frames
 
@@ -255,10 +57,14 @@ TEST_P(HostileHostData, IsRefusedAndCountedAndTrafficGoesOn) {
   attach(host);
   const Bytes bad = GetParam().message(frame());
   ASSERT_TRUE(host.transfer_message(5, bad));
+  unsigned delivered = 0;
+  EXPECT_TRUE(eventually([&] {  // frames are judged when they are read
+    delivered += guest_.drop_received();
+    return guest_.xstat("rx_bad_rndis_errors") == 1;
+  }));
   EXPECT_EQ(host.completion_of(5), NvspStatus::failure);
-  EXPECT_EQ(guest_.xstat("rx_bad_rndis_errors"), 1u);
   EXPECT_EQ(guest_.stats().ierrors, 1u);
-  EXPECT_EQ(guest_.drop_received(), 0u) << "nothing of it reaches the application";
+  EXPECT_EQ(delivered, 0u) << "nothing of it reaches the application";
   // Beside good ones it takes nothing away.
   const Bytes first = frame(), second = frame(200);
   host.put(0x10000, rndis_packet(first));
@@ -364,19 +170,18 @@ TEST_F(HostileHost, OneThatNeverCompletesStopsTheSenderAndTakesNothing) {
   ScriptedHost host{link_};
   attach(host);
   host.completes_data = false;
-  std::uint32_t sent = 0, refused = 0;
-  while (refused < 20) {
+  std::uint32_t sent = 0;
+  EXPECT_TRUE(eventually([&] {  // a burst may also be refused because the control thread is inside
     rte_mbuf* frames[1] = {mbuf(frame(1500))};
     if (guest_.tx(frames) == 1) {
       ++sent;
     } else {
-      ++refused;
       rte_pktmbuf_free(frames[0]);
     }
     host.poll();
-  }
+    return guest_.xstat("tx_no_room_events") >= 20;
+  }));
   EXPECT_EQ(host.data.size(), sent);
-  EXPECT_GT(guest_.xstat("tx_no_room_events"), 0u);
   for (const Received& packet : host.data) EXPECT_TRUE(host.complete(packet.id));
   host.completes_data = true;
   (void)guest_.drop_received();
@@ -484,7 +289,7 @@ TEST_F(HostileHost, ThatAnswersNothingLeavesThePortDownAndClosable) {
   const auto begin = std::chrono::steady_clock::now();
   guest_.stop();
   guest_.start();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s) << "it waits for the host, which has 60 s";
 }
 
 struct BadAnswer {

@@ -251,13 +251,38 @@ TEST_F(Life, EventsMayStopAndCloseTheOtherEnd) {
   Nic guest{"role=guest,link=" + link, Nic::Options{.lsc = true}};
   guest.start();
   auto host = std::make_unique<Nic>("role=host,link=" + link);
+  std::atomic<bool> handed_over{false};
   Events events;
-  events.also = [&](std::uint16_t) { host.reset(); };
+  events.also = [&](std::uint16_t) {
+    EXPECT_TRUE(eventually([&] { return handed_over.load(); }));  // nobody closes a port that another thread starts
+    host.reset();
+  };
   events.follow(guest);
   host->start();
+  handed_over = true;
   EXPECT_TRUE(eventually([&] { return events.count >= 1; }));
   EXPECT_TRUE(eventually([&] { return !guest.link_up(); }));
   events.leave(guest);
+}
+
+TEST_F(Life, RemovedWhileStartedIsStoppedAndClosed) {  // as rte_eal_cleanup() does it
+  const unsigned before = ports();
+  const std::string link = fresh_link();
+  Nic host{"role=host,link=" + link};
+  host.start();
+  ASSERT_EQ(probe("net_vmbpmd_started", "role=guest,link=" + link), 0);
+  std::uint16_t id = 0;
+  ASSERT_EQ(rte_eth_dev_get_port_by_name("net_vmbpmd_started", &id), 0);
+  Pool pool;
+  rte_eth_conf conf{};
+  ASSERT_EQ(rte_eth_dev_configure(id, 1, 1, &conf), 0);
+  ASSERT_EQ(rte_eth_rx_queue_setup(id, 0, 512, SOCKET_ID_ANY, nullptr, pool.get()), 0);
+  ASSERT_EQ(rte_eth_tx_queue_setup(id, 0, 512, SOCKET_ID_ANY, nullptr), 0);
+  ASSERT_EQ(rte_eth_dev_start(id), 0);
+  ASSERT_TRUE(eventually([&] { return host.link_up(); }));
+  unplug("net_vmbpmd_started");
+  EXPECT_EQ(ports(), before + 1);
+  EXPECT_TRUE(eventually([&] { return !host.link_up(); }));
 }
 
 TEST_F(Life, LinkIsFullDuplexAtTheHostsSpeed) {

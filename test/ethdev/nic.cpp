@@ -13,7 +13,12 @@
 namespace vmbpmd::test {
 
 bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kSlower = 4;
+#else
+  constexpr int kSlower = 1;
+#endif
+  const auto deadline = std::chrono::steady_clock::now() + limit * kSlower;
   while (!holds()) {
     if (std::chrono::steady_clock::now() > deadline) return holds();
     std::this_thread::sleep_for(1ms);

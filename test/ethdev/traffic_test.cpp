@@ -4,6 +4,7 @@
 
 #include "ethdev/frames.hpp"
 #include "ethdev/nic.hpp"
+#include "ethdev/scripted.hpp"
 
 namespace vmbpmd::test {
 namespace {
@@ -233,6 +234,72 @@ TEST_F(TrafficBothWays, OfThreePairsAtOnceStaysApart) {
     for (const auto& stream : streams) more |= stream->turn();
   }
   for (const auto& stream : streams) EXPECT_EQ(stream->received(), 1000u);
+}
+
+// What both ends of ours agree on saves ring packets, and nothing of it shows towards anybody else.
+
+class Savings : public PortsTest {
+ protected:
+  std::array<rte_mbuf*, 32> burst(std::uint32_t size) {
+    std::array<rte_mbuf*, 32> frames;
+    for (rte_mbuf*& frame : frames) frame = shaper_.make(random_frame(random_, size));
+    return frames;
+  }
+
+  Pool pool_;
+  Random random_{11};
+  Shaper shaper_{pool_, random_, Shaper::whole};
+};
+
+TEST_F(Savings, DirectFramesOfABurstShareAPacketTowardsOurHost) {
+  Pair pair;
+  pair.start();
+  auto frames = burst(1500);
+  ASSERT_EQ(pair.guest.tx(frames), 32);
+  EXPECT_EQ(pair.guest.xstat("tx_direct_packets"), 32u);
+  EXPECT_EQ(pair.guest.xstat("tx_vmbus_packets"), 1u);
+  std::uint32_t received = 0;
+  EXPECT_TRUE(eventually([&] { return (received += pair.host.drop_received()) == 32; }));
+  pair.guest.stop();
+}
+
+TEST_F(Savings, TowardsAnotherHostEachDirectFrameHasAPacket) {
+  const std::string link = fresh_link();
+  Nic guest{"role=guest,link=" + link};
+  guest.start();
+  ScriptedHost host{link};
+  ASSERT_TRUE(host.attach());
+  ASSERT_TRUE(eventually([&] { return guest.link_up(); }));
+  auto frames = burst(1500);
+  ASSERT_EQ(guest.tx(frames), 32);
+  EXPECT_EQ(guest.xstat("tx_direct_packets"), 32u);
+  EXPECT_EQ(guest.xstat("tx_vmbus_packets"), 32u);
+  EXPECT_TRUE(eventually([&] {
+    host.poll();
+    return host.data.size() == 32;
+  }));
+  for (const Received& packet : host.data) EXPECT_EQ(packet.ranges.size(), 1u);
+  guest.stop();
+}
+
+TEST_F(Savings, TowardsAnotherGuestEachFrameHasARangeOfItsOwn) {
+  const std::string link = fresh_link();
+  Nic host{"role=host,link=" + link};
+  host.start();
+  for (const bool ours : {false, true}) {
+    ScriptedGuest guest{link, {.says_it_is_ours = ours}};
+    ASSERT_TRUE(guest.attach());
+    ASSERT_TRUE(eventually([&] { return host.link_up(); }));
+    auto frames = burst(60);
+    guest.transfers.clear();
+    ASSERT_EQ(host.tx(frames), 32);
+    ASSERT_TRUE(eventually([&] {
+      guest.poll();
+      return !guest.transfers.empty();
+    }));
+    EXPECT_EQ(guest.transfers[0].ranges.size(), ours ? 1u : 32u);
+    guest.close();
+  }
 }
 
 }  // namespace

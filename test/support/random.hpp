@@ -20,14 +20,9 @@ inline std::uint64_t& seed() {
 class Random {
  public:
   /// @param salt  tells apart the streams of one run.
-  explicit Random(std::uint64_t salt = 0) : state_(seed() * 0x9e3779b97f4a7c15u + salt) {}
+  explicit Random(std::uint64_t salt = 0) : state_(mixed(mixed(seed()) + salt)) {}
 
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t next() { return mixed(state_ += 0x9e3779b97f4a7c15u); }
 
   /// In [0, bound); bound > 0.
   std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(next() % bound); }
@@ -39,6 +34,13 @@ class Random {
   }
 
  private:
+  /// Neighbouring seeds and salts begin far apart in the sequence.
+  static std::uint64_t mixed(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+
   std::uint64_t state_;
 };
 

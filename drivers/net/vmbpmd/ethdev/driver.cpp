@@ -60,7 +60,10 @@ int probe(rte_vdev_device* vdev) {
 
 int remove(rte_vdev_device* vdev) {
   rte_eth_dev* const dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
-  return dev == nullptr ? 0 : rte_eth_dev_close(dev->data->port_id);
+  if (dev == nullptr) return 0;
+  // ethdev closes no started port, and rte_eal_cleanup() asks nobody: the control thread must be gone before the memory.
+  if (dev->data->dev_started != 0) (void)rte_eth_dev_stop(dev->data->port_id);
+  return rte_eth_dev_close(dev->data->port_id);
 }
 
 constinit rte_vdev_driver vdev_driver = [] {
@@ -82,6 +85,6 @@ RTE_PMD_REGISTER_VDEV(net_vmbpmd, vdev_driver);
 }  // namespace vmbpmd
 
 // dpdk-pmdinfo.py looks for this string; inside DPDK's own build a tool makes it.
-extern "C" [[gnu::used, gnu::visibility("default")]] const char net_vmbpmd_pmd_info[] =
+extern "C" [[gnu::used, gnu::visibility("default")]] const char kPmdInfo[] =
     R"(PMD_INFO_STRING= {"name": "net_vmbpmd", "params": "role=<host|guest> link=<name> mac=<xx:xx:xx:xx:xx:xx> )"
     R"(guest_mac=<xx:xx:xx:xx:xx:xx> speed=<Mbit/s> tx_copybreak=<bytes>", "pci_ids": []})";

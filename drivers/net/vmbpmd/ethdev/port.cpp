@@ -70,6 +70,7 @@ template <class Change> void Port::change(Change change) noexcept {
 
 void Port::start() noexcept {
   change([this](End& end) {
+    wants_link_events_ = dev_.data->dev_conf.intr_conf.lsc != 0;
     if (rx_pool != nullptr) end.start_rx(MbufFiller{rx_pool, dev_.data->port_id});
     end.wanted().started = true;
     end.apply();
@@ -77,8 +78,7 @@ void Port::start() noexcept {
 }
 
 void Port::stop() noexcept {
-  change([this](End& end) {
-    dev_.data->dev_started = 0;  // here, for the control thread tells the link's state by it
+  change([](End& end) {
     end.wanted().started = false;
     end.apply();
     end.stop_rx();
@@ -117,7 +117,7 @@ void Port::set_mac(const wire::MacAddress& mac) noexcept {
 bool Port::update_link() noexcept {
   const LinkState state = end().link();
   rte_eth_link link{};
-  const bool up = state.up && dev_.data->dev_started != 0;
+  const bool up = state.up && end().wanted().started;
   link.link_speed = up ? state.speed_mbps : std::uint32_t{RTE_ETH_SPEED_NUM_NONE};
   link.link_duplex = RTE_ETH_LINK_FULL_DUPLEX;
   link.link_autoneg = RTE_ETH_LINK_FIXED;
@@ -136,7 +136,7 @@ bool Port::changed() noexcept {
   if (std::memcmp(dev_.data->mac_addrs, mac.data(), mac.size()) != 0) {
     std::memcpy(dev_.data->mac_addrs, mac.data(), mac.size());  // the host said another one
   }
-  return update_link() && dev_.data->dev_conf.intr_conf.lsc != 0;
+  return update_link() && wants_link_events_;
 }
 
 void Port::notify() noexcept { rte_eth_dev_callback_process(&dev_, RTE_ETH_EVENT_INTR_LSC, nullptr); }

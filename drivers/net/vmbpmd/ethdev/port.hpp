@@ -54,6 +54,7 @@ class Port final : public ControlPlane::Member {
   std::unique_ptr<Host> host_;
   std::unique_ptr<Loop> loop_;
   bool member_{};
+  bool wants_link_events_{};  // under the control mutex; the bits of dev_.data are the application's threads'
 };
 
 inline Port& port_of(const rte_eth_dev* dev) noexcept { return *static_cast<Port*>(dev->data->dev_private); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "port/control.hpp"
 
+#include <rte_errno.h>
 #include <rte_lcore.h>
 
 #include <algorithm>
@@ -27,7 +28,7 @@ bool ControlPlane::add(Member& member) noexcept {
     const int error = rte_ctrl_thread_create(&thread_, "vmbpmd-control", nullptr, &ControlPlane::thread_main,
                                              reinterpret_cast<void*>(generation_));
     if (error != 0) {
-      VMBPMD_LOG(ERR, "control thread: cannot be started: %s", strerror(-error));
+      VMBPMD_LOG(ERR, "control thread: cannot be started: %s", rte_strerror(-error));
       if (members_.empty()) EalMemory::instance().stop();
       return false;
     }

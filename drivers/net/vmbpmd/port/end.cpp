@@ -13,8 +13,14 @@ std::uint16_t End::rx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   {
     Receiver in{channel_};
     if (!in) return 0;
-    if (staged_.frames() < count) read_inbound(in, count, Overflow::wait);
-    delivered = deliver(frames, count);
+    std::uint32_t packets = 0;
+    do {  // again only if that costs no look at the peer's index
+      const std::uint32_t read = read_ahead(in);
+      const std::uint16_t more = deliver(frames + delivered, static_cast<std::uint16_t>(count - delivered));
+      if (read == 0 && more == 0) break;
+      packets += read;
+      delivered = static_cast<std::uint16_t>(delivered + more);
+    } while (delivered < count && packets < kMaxPacketsPerRead && (!staged_.empty() || in.has_seen_more()));
   }
   if (!due_.empty()) {
     Sender out{channel_};
@@ -23,37 +29,11 @@ std::uint16_t End::rx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   return delivered;
 }
 
-std::uint16_t End::deliver(rte_mbuf** frames, std::uint16_t count) noexcept {
-  const auto ready = static_cast<std::uint16_t>(std::min<std::uint32_t>(count, staged_.frames()));
-  if (ready == 0 || !filler_.ready()) return 0;
-  if (!filler_.take(frames, ready)) [[unlikely]] {
-    rx_.no_mbuf.add(ready);
-    return 0;
-  }
-  std::uint64_t bytes = 0;
-  std::uint32_t pieces = 0;
-  std::uint16_t done = 0;
-  for (; done < ready; ++done) {
-    const std::uint32_t used = filler_.fill(frames[done], staged_, pieces);
-    if (used == 0) [[unlikely]] {
-      rx_.no_mbuf.add(1);
-      filler_.give_back(frames + done, static_cast<std::uint16_t>(ready - done));
-      break;
-    }
-    pieces += used;
-    bytes += frames[done]->pkt_len;
-  }
-  staged_.pop(done, pieces, [this](std::uint64_t id) { owe(id, wire::NvspStatus::success); });
-  rx_.packets.add(done);
-  rx_.bytes.add(bytes);
-  return done;
-}
-
-void End::read_inbound(Receiver& in, std::uint32_t frames, Overflow overflow) noexcept {
+void End::read_inbound(Receiver& in, Reader reader) noexcept {
   vmb::PeekedPacket packet;
-  for (std::uint32_t packets = 0; packets < kMaxPacketsPerRead && staged_.frames() < frames; ++packets) {
+  for (std::uint32_t packets = 0; packets < kMaxPacketsPerRead; ++packets) {
     if (in.peek(packet) != vmb::Status::ok) break;
-    if (!take_packet(in, packet, overflow)) break;
+    if (!take_packet(in, packet, reader)) break;
     in.take(packet);
   }
   if (in.fault() != vmb::Fault::none) [[unlikely]]
@@ -64,23 +44,7 @@ void End::drain_for_sender() noexcept {
   Receiver in{channel_};
   if (!in) return;
   const bool abandoned = rx_abandoned_.load(std::memory_order_relaxed);
-  read_inbound(in, ~0u, abandoned ? Overflow::discard : Overflow::wait);
-}
-
-End::Verdict End::judge_room(std::uint32_t pieces, Overflow overflow) const noexcept {
-  if (!may_owe_one_more()) return Verdict::leave_in_ring;
-  if (rx_started_ && staged_.room_for(pieces)) return Verdict::keep;
-  return rx_started_ && overflow == Overflow::wait ? Verdict::leave_in_ring : Verdict::discard;
-}
-
-void End::settle(std::uint64_t id, bool keep, std::uint32_t frames, std::uint32_t bad) noexcept {
-  if (keep && frames > 0) {
-    staged_.commit(id, frames);
-    return;
-  }
-  staged_.rollback();
-  rx_.missed.add(frames);
-  owe(id, frames == 0 && bad > 0 ? wire::NvspStatus::failure : wire::NvspStatus::success);
+  read_inbound(in, abandoned ? Reader::for_nobody : Reader::other);
 }
 
 bool End::post(ControlKind kind, std::uint64_t id, bool wants_completion, std::span<const std::byte> bytes) noexcept {
@@ -114,8 +78,8 @@ void End::service_unpolled(Clock::time_point now) noexcept {
   const bool tx_only = rx_abandoned_.load(std::memory_order_relaxed) && sends != sends_seen_;
   sends_seen_ = sends;
   if (Receiver in{channel_}; in) {
-    read_inbound(in, ~0u, Overflow::wait);
-    if (tx_only) discard_staged();
+    read_inbound(in, Reader::other);
+    while (tx_only && !staged_.empty()) drop_oldest(rx_.missed);
   }
   if (due_.empty()) return;
   if (Sender out{channel_}; out) acknowledge(out);
@@ -125,6 +89,7 @@ void End::start_rx(const MbufFiller& filler) noexcept {
   const Receiver side{channel_, Sender::Wait::yes};
   filler_ = filler;
   rx_started_ = true;
+  set_unpack_rules();
   polls_at_start_ = polls_.load(std::memory_order_relaxed);
   polled_at_ = Clock::now();
   rx_abandoned_.store(false, std::memory_order_relaxed);
@@ -134,16 +99,16 @@ void End::stop_rx() noexcept {
   const Receiver side{channel_, Sender::Wait::yes};
   rx_started_ = false;
   filler_ = {};
-  discard_staged();
+  while (!staged_.empty()) drop_oldest(rx_.missed);
 }
 
-void End::discard_staged() noexcept {
-  std::uint32_t pieces = 0;
-  for (std::uint32_t frame = 0; frame < staged_.frames(); ++frame) {
-    while (!staged_.piece(pieces++).last_of_frame) continue;
-  }
-  rx_.missed.add(staged_.frames());
-  staged_.pop(staged_.frames(), pieces, [this](std::uint64_t id) { owe(id, wire::NvspStatus::success); });
+void End::set_rx_rules(const RxRules& rules) noexcept {
+  rx_rules_ = rules;
+  set_unpack_rules();
+}
+
+void End::set_unpack_rules() noexcept {
+  unpack_rules_ = {filler_.rearm(), std::min<std::uint32_t>(filler_.room(), rx_rules_.max_frame)};
 }
 
 void End::set_fast_free(bool fast) noexcept {
@@ -158,8 +123,7 @@ bool End::reset_sides() noexcept {
 }
 
 void End::lose_staged() noexcept {
-  links_.lost_in_flight.add(staged_.frames());
-  staged_.clear();
+  while (!staged_.empty()) drop_oldest(links_.lost_in_flight);
 }
 
 }  // namespace vmbpmd

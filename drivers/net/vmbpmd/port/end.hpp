@@ -20,6 +20,7 @@
 
 #include "channel/channel.hpp"
 #include "port/counters.hpp"
+#include "port/frame_loops.hpp"
 #include "port/inbox.hpp"
 #include "port/mbufs.hpp"
 #include "port/spsc.hpp"
@@ -111,8 +112,24 @@ class End {
   using Receiver = vmb::Channel::Receiver;
   using Sender = vmb::Channel::Sender;
 
-  /// What to do with frames that find no room among the staged ones.
-  enum class Overflow : bool { wait, discard };
+  /// Who reads the inbound ring, and so what becomes of what finds no place among the staged transactions.
+  enum class Reader : std::uint8_t {
+    receiver,    // rx_burst: reads the messages at once, and finds control messages then; the ring waits
+    other,       // a sender, the control thread: control messages must be found now; the ring waits
+    for_nobody,  // the same, and nobody calls rx_burst: the oldest are dropped
+  };
+
+  /// How this end's received bytes are to be read; changed with the receiving side held.
+  struct RxRules {
+    bool pieces_stand_alone{};        // each piece holds messages of its own; else all pieces are one sequence of bytes
+    bool one_message_a_piece{};       // what follows it in the piece is nothing
+    std::uint32_t max_frame{};        // bytes
+    std::uint32_t max_messages{~0u};  // in a transaction
+    bool filters{};                   // only `mac`, and what for_us() says
+    bool all_multicast{};
+    wire::MacAddress mac{};
+  };
+  void set_rx_rules(const RxRules& rules) noexcept;
 
   /// An answer to the peer's transaction.
   struct Acknowledgement {
@@ -126,28 +143,32 @@ class End {
 
   /// Judge the next packet of the inbound ring and take it over: frames are staged, our own resources come back, control
   /// messages are posted. @return false: it stays in the ring for now, or the ring is dead.
-  virtual bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept = 0;
+  virtual bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept = 0;
+
+  /// The oldest transaction, or the piece of it that is next, is an RNDIS control message, found while it is read: post
+  /// it. Receiving side.
+  /// @return false: it does not hold; nothing has happened.
+  virtual bool take_control(std::uint64_t id, const PieceView& view, std::uint64_t bytes) noexcept = 0;
 
   /// Write acknowledgements that are due; those that do not fit wait. Sending side.
   virtual void acknowledge(Sender& out) noexcept = 0;
 
-  /// Read the inbound ring until `frames` are staged or nothing is left. Receiving side.
-  void read_inbound(Receiver& in, std::uint32_t frames, Overflow overflow) noexcept;
+  /// Read the inbound ring until nothing is left, or no place. Receiving side.
+  void read_inbound(Receiver& in, Reader reader) noexcept;
 
   /// The sending side is short of something that lies in the inbound ring: read it.
   void drain_for_sender() noexcept;
 
-  /// Whether one more transaction may be taken over: its acknowledgement has a place.
-  bool may_owe_one_more() const noexcept { return due_.room() > staged_.transactions(); }
   void owe(std::uint64_t id, wire::NvspStatus status) noexcept { (void)due_.push({id, status}); }
 
-  /// What becomes of the frames of the next packet, which is at most `pieces` pieces. Receiving side.
-  enum class Verdict : std::uint8_t { keep, discard, leave_in_ring };
-  Verdict judge_room(std::uint32_t pieces, Overflow overflow) const noexcept;
+  /// Whether one more packet may be taken over: its acknowledgement has a place.
+  bool may_owe_one_more() const noexcept { return due_.room() > staged_.size(); }
 
-  /// The pieces added since the last settle() are one transaction: kept, or acknowledged and counted as missed.
-  /// @param bad  frames of it that were refused; with no other, the transaction is completed with a failure.
-  void settle(std::uint64_t id, bool keep, std::uint32_t frames, std::uint32_t bad) noexcept;
+  /// Make a place for a transaction of `pieces` pieces. @return false: leave it in the ring. Receiving side.
+  bool make_room(std::uint32_t pieces, Reader reader) noexcept;
+
+  /// The pieces added since the last one are a transaction. Receiving side.
+  void stage(std::uint64_t id, Reader reader) noexcept;
 
   /// Where a burst leaves a ring fault for the control thread.
   void report(vmb::Fault fault) noexcept { fault_.store(fault, std::memory_order_release); }
@@ -168,8 +189,11 @@ class End {
   vmb::Channel channel_;
 
   // receiving side
-  StagedFrames staged_;
+  StagedTransactions staged_;
   MbufFiller filler_;
+  const FrameLoops* loops_{&frame_loops()};
+  UnpackRules unpack_rules_;
+  RxRules rx_rules_;
   bool rx_started_{};
   RxCounters rx_;
 
@@ -190,10 +214,32 @@ class End {
   LinkCounters links_;
 
  private:
-  /// Acknowledge all staged frames and count them as missed. Receiving side.
-  void discard_staged() noexcept;
+  // end_rx.cpp
+  enum class Found : std::uint8_t { frame, no_frame, no_mbuf };
 
+  /// Take a few packets out of the ring, so that the next transaction's memory is on its way while one is read.
+  /// @return how many packets.
+  std::uint32_t read_ahead(Receiver& in) noexcept;
+
+  /// Read staged transactions. @return frames delivered; fewer than `count`: nothing is left, or the pool is short.
   std::uint16_t deliver(rte_mbuf** frames, std::uint16_t count) noexcept;
+  bool deliver_plain(rte_mbuf** frames, std::uint16_t count, std::uint16_t& done, std::uint64_t& bytes) noexcept;
+  bool deliver_split(rte_mbuf** frames, std::uint16_t count, std::uint16_t& done, std::uint64_t& bytes) noexcept;
+
+  /// Read one message of the oldest transaction, whatever its form.
+  /// @param frame  where to put a frame; null: it is dropped.
+  Found read_message(rte_mbuf** frame) noexcept;
+  Found bad_message() noexcept;
+  void took(std::uint32_t messages, std::uint32_t bytes) noexcept;
+  void finish_oldest() noexcept;
+
+  std::uint16_t keep_ours(rte_mbuf** frames, std::uint16_t count, std::uint64_t& bytes) noexcept;
+  bool for_us(const wire::MacAddress& destination) const noexcept;
+
+  /// Acknowledge the oldest transaction and count its frames. Receiving side.
+  void drop_oldest(Counter& frames) noexcept;
+
+  void set_unpack_rules() noexcept;
 
   static constexpr std::uint32_t kMaxPacketsPerRead = 256;  // so that no peer can pin an lcore (netvsc.md 6.1)
   static constexpr std::uint32_t kMaxDue = 2048;

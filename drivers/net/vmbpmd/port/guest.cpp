@@ -17,7 +17,6 @@ namespace {
 constexpr auto kAttachTimeout = 60s;  // busy real hosts were seen to need 15 (peers.md 2.1)
 constexpr auto kDetachTimeout = 200ms;
 
-constexpr std::uint32_t kControlChannel = 1;      // NvspRndisPacket::channel_type
 constexpr std::uint32_t kConfigMtuOverhead = 14;  // config MTU = IP MTU + Ethernet header
 
 /// What a host did wrong; a version or a request that it refuses is not that.
@@ -58,13 +57,13 @@ const char* Guest::init(vmb::InprocBus& bus, std::string_view link_name) noexcep
   bounce_ = carve(bounce_bytes);
 
   const std::uint32_t max_sections = config_.send_buffer_bytes / nvsp::kMinSectionBytes;
-  direct_frames_.reset(new (std::nothrow) std::atomic<rte_mbuf*>[kDirectSlots] {});
-  if (!direct_frames_ || !in_flight_.reset(kFirstSectionSlot + max_sections) ||
+  direct_.reset(new (std::nothrow) DirectSlot[kDirectSlots]{});
+  if (!direct_ || !in_flight_.reset(kFirstSectionSlot + max_sections) ||
       !returned_.reset(kFirstSectionSlot + max_sections)) {
     return "no memory for bookkeeping";
   }
   ranges_.resize(kMaxRangesTaken);
-  out_.free_sections.reserve(max_sections);
+  out_.free_sections.reset(max_sections);
   out_.free_direct.reserve(kDirectSlots);
 
   bus_ = &bus;
@@ -98,7 +97,6 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   out_.up = false;
   out_.free_direct.clear();
   for (std::uint32_t i = kDirectSlots; i-- > 0;) out_.free_direct.push_back(kFirstDirectSlot + i);
-  rx_max_frame_ = std::uint32_t{wanted_.mtu} + kFrameOverhead;  // what the application has buffers for
   rndis_sends_ = 0;
   nvsp_unsent_.clear();
   rndis_unsent_.clear();
@@ -113,6 +111,8 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   channel_.open(parts);
   state_ = State::attaching;
   asked_mtu_ = wanted_.mtu;
+  max_frame_in_ = std::uint32_t{asked_mtu_} + kFrameOverhead;  // what the application has buffers for
+  set_rx_rules({.pieces_stand_alone = true, .one_message_a_piece = true, .max_frame = max_frame_in_});
   deadline_ = now + kAttachTimeout;
   nvsp_.start({.highest_version = config_.highest_version,
                .config_mtu = wanted_.mtu + kConfigMtuOverhead,
@@ -134,13 +134,13 @@ void Guest::close_channel() noexcept {
   (void)rndis_.abandon(rndis::Failure::channel_closed);
   lose_staged();
   for (std::uint32_t i = 0; i < kDirectSlots; ++i) {
-    rte_mbuf* const frame = direct_frames_[i].exchange(nullptr, std::memory_order_relaxed);
+    rte_mbuf* const frame = direct_[i].frame.exchange(nullptr, std::memory_order_relaxed);
     if (frame == nullptr) continue;
     links_.lost_in_flight.add();
     rte_pktmbuf_free(frame);
   }
   out_.up = false;
-  out_.free_sections.clear();
+  out_.free_sections.reset(0);
 }
 
 bool Guest::attach_failed(const char* what, const char* why, Clock::time_point now) noexcept {
@@ -226,7 +226,7 @@ void Guest::on_nvsp(nvsp::GuestEvent event, Clock::time_point now) noexcept {
   if (state_ != State::attaching) return;
   if (event == nvsp::GuestEvent::failed) (void)attach_failed("NVSP", nvsp::name(nvsp_.failure()), now);
   if (event == nvsp::GuestEvent::ready)
-    rndis_.start({.max_transfer_bytes = 0x4000, .peer_capabilities = wire::peer_capability::kDenseReceive});
+    rndis_.start({.max_transfer_bytes = 0x4000, .peer_capabilities = wire::peer_capability::kAll});
 }
 
 void Guest::on_rndis(const rndis::GuestEvent& event, Clock::time_point now) noexcept {
@@ -302,7 +302,7 @@ bool Guest::send_rndis() noexcept {
   vmb::GpaList list;
   (void)list.add(vmb::Gpa{reinterpret_cast<std::uint64_t>(room)}, static_cast<std::uint32_t>(rndis_unsent_.size()));
   wire::NvspRndisPacket envelope{};
-  envelope.channel_type = kControlChannel;
+  envelope.channel_type = wire::kControlChannel;
   std::array<std::byte, wire::kNvspBytes> payload{};
   std::memcpy(payload.data(), &envelope, sizeof envelope);
   const vmb::TransactionId id = in_flight_.begin(slot);
@@ -320,15 +320,24 @@ bool Guest::send_rndis() noexcept {
 void Guest::start_data() noexcept {
   const nvsp::GuestResult& buffers = nvsp_.result();
   const rndis::GuestResult& nic = rndis_.result();
+  {
+    const Receiver side{channel_, Sender::Wait::yes};
+    set_rx_rules({.pieces_stand_alone = true,
+                  .one_message_a_piece = (nic.peer_capabilities & wire::peer_capability::kDenseReceive) == 0,
+                  .max_frame = max_frame_in_});
+  }
   const Sender side{channel_, Sender::Wait::yes};
   out_.section_bytes = buffers.section_bytes;
   out_.max_packets = nic.max_packets;
   out_.alignment = std::max(8u, 1u << nic.alignment_factor);
   out_.max_bytes = std::min(out_.section_bytes, nic.max_transfer_bytes);
-  out_.copybreak = std::min(config_.tx_copybreak, out_.max_bytes - rndis::kPacketHeaderBytes - out_.alignment);
   out_.max_frame = std::min(std::uint32_t{mtu()} + kFrameOverhead, nic.max_transfer_bytes - rndis::kPacketHeaderBytes);
-  out_.free_sections.clear();
-  for (std::uint32_t i = buffers.section_count; i-- > 0;) out_.free_sections.push_back(kFirstSectionSlot + i);
+  const std::uint32_t fits_section = out_.max_bytes - rndis::kPacketHeaderBytes - out_.alignment;
+  out_.copybreak = std::min({config_.tx_copybreak, out_.max_frame, fits_section});
+  const bool batches = (nic.peer_capabilities & wire::peer_capability::kDirectBatches) != 0;
+  out_.direct_batch = batches ? std::min(kMaxDirectBatch, nic.max_packets) : 1;
+  out_.free_sections.reset(buffers.section_count);
+  for (std::uint32_t i = 0; i < buffers.section_count; ++i) out_.free_sections.push(kFirstSectionSlot + i);
 }
 
 void Guest::update_tx() noexcept {

@@ -19,6 +19,7 @@
 #include "nvsp/guest.hpp"
 #include "packet/in_flight.hpp"
 #include "port/end.hpp"
+#include "port/free_list.hpp"
 #include "rndis/guest.hpp"
 #include "transport/inproc.hpp"
 #include "transport/memory.hpp"
@@ -78,12 +79,15 @@ class Guest final : public End, private vmb::InprocGuest {
   static constexpr std::uint32_t kFirstRndisSlot = 1;
   static constexpr std::uint32_t kRndisSlots = 4;
   static constexpr std::uint32_t kFirstDirectSlot = kFirstRndisSlot + kRndisSlots;
-  static constexpr std::uint32_t kDirectSlots = 512;
+  static constexpr std::uint32_t kDirectSlots = 128;  // frames in flight: more do not fit the caches
+  static constexpr std::uint32_t kNoSlot = ~0u;
+  static constexpr std::uint32_t kMaxDirectBatch = 32;  // frames of one packet, to a host of ours
   static constexpr std::uint32_t kFirstSectionSlot = kFirstDirectSlot + kDirectSlots;
-  static constexpr std::uint32_t kControlBytes = 4096;    // room of one RNDIS control message
-  static constexpr std::uint32_t kHeaderBytes = 64;       // room of one direct frame's RNDIS header
-  static constexpr std::uint32_t kBounceSlots = 64;       // direct slots with room for a whole frame
-  static constexpr std::uint32_t kMaxRangesTaken = 1024;  // per transfer-pages packet (netvsc.md 5.3: 562 at most)
+  static constexpr std::uint32_t kControlBytes = 4096;  // room of one RNDIS control message
+  static constexpr std::uint32_t kHeaderBytes = 64;     // room of one direct frame's RNDIS header
+  static constexpr std::uint32_t kBounceSlots = 64;     // direct slots with room for a whole frame
+  static constexpr std::uint32_t kMaxRangesTaken =
+      StagedTransactions::kMaxPiecesOfOne;  // per transfer-pages packet (netvsc.md 5.3: 562 at most)
 
   // guest.cpp: control plane
   void channel_rescinded() noexcept override;
@@ -102,8 +106,9 @@ class Guest final : public End, private vmb::InprocGuest {
   bool attach_failed(const char* what, const char* why, Clock::time_point now) noexcept;
 
   // guest_rx.cpp: the receiving side
-  bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept override;
-  bool take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept;
+  bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept override;
+  bool take_control(std::uint64_t id, const PieceView& view, std::uint64_t bytes) noexcept override;
+  bool take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept;
   void take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexcept;
   void acknowledge(Sender& out) noexcept override;
 
@@ -114,12 +119,26 @@ class Guest final : public End, private vmb::InprocGuest {
     std::uint32_t frames;
     std::uint32_t payload_bytes;
   };
+  std::byte* section_at(std::uint32_t slot) const noexcept;
   bool open_section(Section& section) noexcept;
+  std::uint16_t fill(Section& section, rte_mbuf** frames, std::uint16_t count) noexcept;
   bool close_section(Sender& out, Section& section) noexcept;
-  bool send_direct(Sender& out, rte_mbuf* frame) noexcept;
   void take_returned() noexcept;
   std::uint32_t padded(std::uint32_t frame_bytes) const noexcept;
   bool fits(const Section& section, std::uint32_t frame_bytes) const noexcept;
+
+  // guest_direct.cpp: the sending side, but for free_direct_frames()
+  struct DirectSlot {
+    std::atomic<rte_mbuf*> frame{};   // while in flight; none if it was copied
+    std::atomic<std::uint32_t> next;  // of the same packet, or kNoSlot
+    std::uint32_t header_for{};       // frame length that the header in memory says; the sender's
+  };
+  std::uint16_t send_direct(Sender& out, rte_mbuf** frames, std::uint16_t count, std::uint64_t& bytes) noexcept;
+  bool send_bounced(Sender& out, const rte_mbuf* frame) noexcept;
+  bool send_list(Sender& out, std::uint32_t first_slot, const vmb::GpaList& list) noexcept;
+  std::byte* write_header(std::uint32_t slot, const rte_mbuf* frame) noexcept;
+  void free_direct(std::uint32_t first_slot) noexcept;
+  void free_direct_frames(std::uint32_t first_slot) noexcept;
 
   const Config config_;
   vmb::InprocBus* bus_{};
@@ -127,21 +146,22 @@ class Guest final : public End, private vmb::InprocGuest {
   vmb::SharedMemory memory_;
   std::span<std::byte> rings_, receive_buffer_, send_buffer_, control_, headers_, bounce_;
   vmb::InFlight in_flight_;
-  std::unique_ptr<std::atomic<rte_mbuf*>[]> direct_frames_;  // by direct slot, while in flight
+  std::unique_ptr<DirectSlot[]> direct_;
 
   // sending side
   struct Tx {
     bool up{};
     std::uint32_t section_bytes{}, max_packets{}, alignment{8}, max_frame{}, copybreak{};
-    std::uint32_t max_bytes{};                 // of one message: what a section holds, and the host takes
-    std::vector<std::uint32_t> free_sections;  // last freed, first used: it is the warmest
+    std::uint32_t max_bytes{};  // of one message: what a section holds, and the host takes
+    FreeList free_sections;
     std::vector<std::uint32_t> free_direct;
     std::uint32_t bounce_bytes{};
+    std::uint32_t direct_batch{1};  // frames that a GPA-direct packet may hold
+    std::uint32_t last_used{};      // bytes of a section
   } out_;
 
   // receiving side
   std::vector<vmb::wire::TransferRange> ranges_;
-  std::uint32_t rx_max_frame_{};
 
   // control plane
   State state_{State::waiting};
@@ -155,6 +175,7 @@ class Guest final : public End, private vmb::InprocGuest {
   std::uint32_t filter_sent_{};
   bool filter_busy_{};
   std::uint16_t asked_mtu_{};  // in the attach under way
+  std::uint32_t max_frame_in_{};
   bool own_mac_{};
   wire::MacAddress mac_asked_{};
   bool closing_{};

@@ -11,9 +11,9 @@ namespace vmbpmd {
 using vmb::Fault;
 using vmb::wire::PacketType;
 
-bool Guest::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept {
+bool Guest::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
   switch (packet.descriptor.type) {
-    case PacketType::transfer_pages: return take_transfer(in, packet, overflow);
+    case PacketType::transfer_pages: return take_transfer(in, packet, reader);
     case PacketType::completion: take_completion(in, packet); return true;
     case PacketType::in_band: {
       std::array<std::byte, 256> message;
@@ -28,37 +28,39 @@ bool Guest::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow 
   return false;
 }
 
-bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept {
+bool Guest::take_transfer(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
   const std::uint32_t count = in.transfer_ranges(packet, wire::kReceiveBufferId, receive_buffer_.size(), ranges_);
   if (count == 0) return false;
-  const Verdict verdict = judge_room(count, overflow);
-  if (verdict == Verdict::leave_in_ring) return false;
-  const std::uint64_t id = packet.descriptor.transaction_id;
-  std::uint32_t frames = 0, bad = 0;
+  if (!make_room(count, reader)) return false;
+  wire::NvspRndisPacket envelope{};
+  std::array<std::byte, sizeof envelope> payload;
+  if (in.copy_payload(packet, payload) == payload.size()) envelope = vmb::load<wire::NvspRndisPacket>(payload);
+  // Data is not touched here, for it is not in this cache yet. Unless nobody may come to read it: then a control message
+  // must not wait among frames.
+  const bool search = reader != Reader::receiver || envelope.channel_type != wire::kDataChannel;
+  bool refused = false;
   for (const auto& range : std::span{ranges_}.first(count)) {
     const std::span<const std::byte> bytes = receive_buffer_.subspan(range.byte_offset, range.byte_count);
-    // One read of memory that the host may change: type and all lengths come from this copy.
-    wire::RndisPacket header{};
-    if (bytes.size() >= sizeof header) [[likely]] {
-      header = vmb::load<wire::RndisPacket>(bytes);
-    } else if (bytes.size() >= sizeof(wire::RndisHeader)) {
-      header.type = vmb::load<wire::RndisHeader>(bytes).type;
+    const bool is_control = search && bytes.size() >= sizeof(wire::RndisHeader) &&
+                            vmb::load<wire::RndisHeader>(bytes).type != wire::RndisType::packet;
+    if (!is_control) {
+      staged_.add_piece(bytes.data(), range.byte_count);
+    } else if (!post(ControlKind::rndis_message, 0, false, bytes)) {
+      rx_.bad_rndis.add();
+      refused = true;
     }
-    if (header.type != wire::RndisType::packet) [[unlikely]] {
-      if (bytes.size() < sizeof(wire::RndisHeader) || !post(ControlKind::rndis_message, 0, false, bytes)) ++bad;
-      continue;
-    }
-    rndis::PacketLayout layout;
-    if (!rndis::judge(header, bytes.size(), layout) || layout.data_bytes > rx_max_frame_) {
-      ++bad;
-      continue;
-    }
-    ++frames;
-    if (verdict == Verdict::keep) staged_.add_piece(bytes.data() + layout.data_at, layout.data_bytes, true);
   }
-  if (bad > 0) rx_.bad_rndis.add(bad);
-  settle(id, verdict == Verdict::keep, frames, bad);
+  const std::uint64_t id = packet.descriptor.transaction_id;
+  if (staged_.added().pieces() > 0) {
+    stage(id, reader);
+  } else {
+    owe(id, refused ? wire::NvspStatus::failure : wire::NvspStatus::success);
+  }
   return true;
+}
+
+bool Guest::take_control(std::uint64_t /*id*/, const PieceView& view, std::uint64_t bytes) noexcept {
+  return post(ControlKind::rndis_message, 0, false, {view.piece(0).at, static_cast<std::size_t>(bytes)});
 }
 
 void Guest::take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexcept {
@@ -80,9 +82,7 @@ void Guest::take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexc
   const bool failed = bytes < sizeof(wire::NvspRndisPacketComplete) ||
                       vmb::load<wire::NvspRndisPacketComplete>(payload).status != wire::NvspStatus::success;
   if (failed) rx_.peer_failures.add();
-  if (*slot < kFirstSectionSlot) {
-    rte_pktmbuf_free(direct_frames_[*slot - kFirstDirectSlot].exchange(nullptr, std::memory_order_relaxed));
-  }
+  if (*slot < kFirstSectionSlot) free_direct_frames(*slot);
   (void)returned_.push(*slot);
 }
 

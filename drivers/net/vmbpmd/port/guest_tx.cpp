@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "port/eal_memory.hpp"
 #include "rndis/packet.hpp"
 
 namespace vmbpmd {
@@ -42,17 +41,19 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   };
 
   while (sent + pending < count) {
-    rte_mbuf* const frame = frames[sent + pending];
-    const std::uint32_t frame_bytes = frame->pkt_len;
+    rte_mbuf** const next = frames + sent + pending;
+    const std::uint32_t frame_bytes = (*next)->pkt_len;
     if (frame_bytes > out_.max_frame || frame_bytes < rndis::kMinFrameBytes) [[unlikely]] {
       if (!refuse(frame_bytes > out_.max_frame ? tx_.too_big : tx_.malformed)) break;
       continue;
     }
     if (frame_bytes > out_.copybreak) {
-      if (!finish_section() || !send_direct(out, frame)) break;
-      ++packets;
-      bytes += frame_bytes;
-      ++sent;
+      const std::uint16_t direct =
+          finish_section() ? send_direct(out, frames + sent, static_cast<std::uint16_t>(count - sent), bytes)
+                           : std::uint16_t{0};
+      if (direct == 0) break;
+      packets += direct;
+      sent = static_cast<std::uint16_t>(sent + direct);
       continue;
     }
     if (open && !fits(section, frame_bytes) && !finish_section()) break;
@@ -60,20 +61,8 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
       if (!open_section(section)) break;
       open = true;
     }
-    // A message is padded with zeros so that the next one is aligned; the padding counts as the message's own.
-    const std::uint32_t message_bytes = padded(frame_bytes);
-    std::byte* const at =
-        send_buffer_.data() + std::size_t{section.slot - kFirstSectionSlot} * out_.section_bytes + section.used;
-    constexpr std::uint64_t kZeros = 0;
-    std::memcpy(at + message_bytes - sizeof kZeros, &kZeros, sizeof kZeros);
-    const wire::RndisPacket header =
-        rndis::packet_header(frame_bytes, message_bytes - kPacketHeaderBytes - frame_bytes);
-    std::memcpy(at, &header, sizeof header);
-    copy_in(at + sizeof header, frame);
-    section.used += message_bytes;
-    section.payload_bytes += frame_bytes;
-    ++section.frames;
-    ++pending;
+    const std::uint32_t most = std::min<std::uint32_t>(count - sent - pending, out_.max_packets - section.frames);
+    pending = static_cast<std::uint16_t>(pending + fill(section, next, static_cast<std::uint16_t>(most)));
   }
   (void)finish_section();
   if (sent < count) tx_.no_room.add();
@@ -82,8 +71,23 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   return sent;
 }
 
+std::byte* Guest::section_at(std::uint32_t slot) const noexcept {
+  return send_buffer_.data() + std::size_t{slot - kFirstSectionSlot} * out_.section_bytes;
+}
+
 std::uint32_t Guest::padded(std::uint32_t frame_bytes) const noexcept {
   return align_up(kPacketHeaderBytes + frame_bytes, out_.alignment);
+}
+
+/// @return  how many of the frames are in the section now: one or more, for the first fits.
+std::uint16_t Guest::fill(Section& section, rte_mbuf** frames, std::uint16_t count) noexcept {
+  std::byte* const at = section_at(section.slot) + section.used;
+  Packed packed = loops_->pack(at, out_.max_bytes - section.used, frames, count, {out_.copybreak, out_.alignment});
+  if (packed.frames == 0) packed = pack_chain(at, *frames, out_.alignment);
+  section.used += packed.bytes;
+  section.frames += packed.frames;
+  section.payload_bytes += packed.payload;
+  return packed.frames;
 }
 
 bool Guest::fits(const Section& section, std::uint32_t frame_bytes) const noexcept {
@@ -92,7 +96,11 @@ bool Guest::fits(const Section& section, std::uint32_t frame_bytes) const noexce
 
 void Guest::take_returned() noexcept {
   for (const std::uint32_t* slot = returned_.front(); slot != nullptr; slot = returned_.front()) {
-    (*slot < kFirstSectionSlot ? out_.free_direct : out_.free_sections).push_back(*slot);
+    if (*slot < kFirstSectionSlot) {
+      free_direct(*slot);
+    } else {
+      out_.free_sections.push(*slot);
+    }
     returned_.pop();
   }
 }
@@ -103,8 +111,10 @@ bool Guest::open_section(Section& section) noexcept {
     take_returned();
     if (out_.free_sections.empty()) return false;
   }
-  section = {out_.free_sections.back(), 0, 0, 0};
-  out_.free_sections.pop_back();
+  section = {out_.free_sections.take(out_.last_used), 0, 0, 0};
+  if (!out_.free_sections.empty()) {  // the next one's lines, which the host's core has, while this one is filled
+    vmb::prefetch_for_write(section_at(out_.free_sections.next(out_.last_used)), out_.last_used);
+  }
   return true;
 }
 
@@ -114,81 +124,15 @@ bool Guest::close_section(Sender& out, Section& section) noexcept {
   message.section_bytes = section.used;
   std::array<std::byte, wire::kNvspBytes> payload{};
   std::memcpy(payload.data(), &message, sizeof message);
+  out_.last_used = section.used;
   const vmb::TransactionId id = in_flight_.begin(section.slot);
   if (out.in_band(id, true, std::span<const std::byte, wire::kNvspBytes>{payload}) == vmb::Status::ok) {
     tx_.aggregates.add();
     return true;
   }
-  if (in_flight_.cancel(id)) out_.free_sections.push_back(section.slot);  // else a guessed completion returned it
+  if (in_flight_.cancel(id)) out_.free_sections.push(section.slot);  // else a guessed completion returned it
   if (out.fault() != vmb::Fault::none) report(out.fault());
   return false;
-}
-
-bool Guest::send_direct(Sender& out, rte_mbuf* frame) noexcept {
-  if (out_.free_direct.empty()) {
-    drain_for_sender();
-    take_returned();
-    if (out_.free_direct.empty()) return false;
-  }
-  const std::uint32_t slot = out_.free_direct.back();
-  const std::uint32_t index = slot - kFirstDirectSlot;
-  std::byte* const header_at = headers_.data() + std::size_t{index} * kHeaderBytes;
-  const wire::RndisPacket header = rndis::packet_header(frame->pkt_len);
-  std::memcpy(header_at, &header, sizeof header);
-
-  // In one process a guest-physical address is the virtual one. Memory that EAL does not know is copied first.
-  vmb::GpaList list;
-  const auto gpa = [](const void* at) { return vmb::Gpa{reinterpret_cast<std::uint64_t>(at)}; };
-  bool reachable = list.add(gpa(header_at), sizeof header);
-  for (const rte_mbuf* segment = frame; segment != nullptr && reachable; segment = segment->next) {
-    if (segment->data_len == 0) continue;
-    const void* const data = rte_pktmbuf_mtod(segment, const void*);
-    reachable = EalMemory::instance().holds(reinterpret_cast<std::uint64_t>(data), segment->data_len) &&
-                list.add(gpa(data), segment->data_len);
-  }
-  const bool bounce = !reachable;
-  if (bounce) {
-    if (index >= kBounceSlots) {
-      // Only the first slots have room for a frame: look for one of them.
-      const auto with_room =
-          std::ranges::find_if(out_.free_direct, [](std::uint32_t s) { return s - kFirstDirectSlot < kBounceSlots; });
-      if (with_room == out_.free_direct.end()) {
-        drain_for_sender();
-        return false;
-      }
-      std::swap(*with_room, out_.free_direct.back());
-      return send_direct(out, frame);
-    }
-    std::byte* const data = bounce_.data() + std::size_t{index} * out_.bounce_bytes;
-    copy_in(data, frame);
-    list = {};
-    (void)list.add(gpa(header_at), sizeof header);
-    if (!list.add(gpa(data), frame->pkt_len)) return false;
-  }
-
-  const wire::NvspRndisPacket message{};
-  std::array<std::byte, wire::kNvspBytes> payload{};
-  std::memcpy(payload.data(), &message, sizeof message);
-  const vmb::TransactionId id = in_flight_.begin(slot);
-  direct_frames_[index].store(bounce ? nullptr : frame, std::memory_order_relaxed);
-  const vmb::Status status =
-      out.gpa_direct(id, list.count(), list.bytes(), std::span<const std::byte, wire::kNvspBytes>{payload});
-  if (status != vmb::Status::ok) {
-    if (out.fault() != vmb::Fault::none) report(out.fault());
-    if (in_flight_.cancel(id)) {
-      direct_frames_[index].store(nullptr, std::memory_order_relaxed);
-      return false;
-    }
-    // A host guessed the id: the receiving side returns the slot and frees the frame, which counts as sent and is lost.
-    out_.free_direct.pop_back();
-    if (bounce) rte_pktmbuf_free(frame);
-    return true;
-  }
-  out_.free_direct.pop_back();
-  if (bounce) rte_pktmbuf_free(frame);
-  tx_.aggregates.add();
-  tx_.direct.add();
-  return true;
 }
 
 }  // namespace vmbpmd

@@ -24,7 +24,7 @@ Host::Host(const Config& config) noexcept
       rndis_({.mac = config.guest_mac,
               .link_bit_per_s = config.speed_mbps * std::uint64_t{1'000'000},
               .max_packets = config.max_packets,
-              .peer_capabilities = wire::peer_capability::kDenseReceive,
+              .peer_capabilities = wire::peer_capability::kAll,
               .allow_mac_change = true,
               .friendly_name = config_.name}) {}
 
@@ -84,7 +84,7 @@ void Host::forget_buffers() noexcept {
   section_count_ = 0;
   receive_buffer_ = {};
   suballoc_count_ = 0;
-  out_.free_chunks.clear();
+  out_.free_chunks.reset(0);
   (void)returned_.reset(1);  // what came back is nobody's any more
 }
 
@@ -185,8 +185,8 @@ void Host::lay_chunks(bool dense) noexcept {
   suballocs_per_chunk_ = dense ? std::max(1u, kChunkBytes / std::max(1u, suballoc_bytes_)) : 1;
   const std::uint32_t chunks = (suballoc_count_ - reserved_) / suballocs_per_chunk_;
   out_.next_chunk.assign(chunks, 0);
-  out_.free_chunks.clear();
-  for (std::uint32_t chunk = chunks; chunk-- > 0;) out_.free_chunks.push_back(chunk);
+  out_.free_chunks.reset(chunks);
+  for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) out_.free_chunks.push(chunk);
 }
 
 void Host::answer_rndis(const Inbox::Message& message) noexcept {
@@ -254,7 +254,7 @@ bool Host::send_rndis(Sender& out, std::span<const std::byte> message) noexcept 
   const std::uint32_t offset = id * suballoc_bytes_;
   std::ranges::copy(message, receive_buffer_.begin() + offset);
   wire::NvspRndisPacket envelope{};
-  envelope.channel_type = 1;
+  envelope.channel_type = wire::kControlChannel;
   std::array<std::byte, wire::kNvspBytes> payload{};
   std::memcpy(payload.data(), &envelope, sizeof envelope);
   const vmb::wire::TransferRange range{static_cast<std::uint32_t>(message.size()), offset};
@@ -275,7 +275,11 @@ void Host::update_sides() noexcept {
   out_.filter = rndis_.packet_filter();
   out_.guest_mac = rndis_.mac();
   out_.multicast.assign(rndis_.multicast().begin(), rndis_.multicast().end());
-  rx_policy_ = {wanted_.promiscuous, wanted_.all_multicast, wanted_.mac, nvsp_.config_mtu() + kVlanTag};
+  set_rx_rules({.max_frame = nvsp_.config_mtu() + kVlanTag,
+                .max_messages = config_.max_packets,
+                .filters = !wanted_.promiscuous,
+                .all_multicast = wanted_.all_multicast,
+                .mac = wanted_.mac});
 }
 
 void Host::apply() noexcept {

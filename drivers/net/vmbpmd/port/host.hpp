@@ -16,6 +16,7 @@
 
 #include "nvsp/host.hpp"
 #include "port/end.hpp"
+#include "port/free_list.hpp"
 #include "rndis/host.hpp"
 #include "transport/inproc.hpp"
 
@@ -52,7 +53,7 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
   static constexpr std::uint32_t kMaxRangesSent = 128;  // per transfer-pages packet
   static constexpr std::uint32_t kMaxPieces = 64;       // contiguous pieces of one guest message
   static constexpr std::uint32_t kChunkBytes = 8192;    // aim of a chunk: several frames, a few lines of overhead
-  static constexpr std::uint32_t kMaxExtension = 2048;  // of a GPA-direct packet: 34 ranges and a jumbo's pages
+  static constexpr std::uint32_t kMaxExtension = 2048;  // of a GPA-direct packet: 64 ranges of three pages each
 
   // host.cpp: control plane
   void channel_opened(const vmb::ChannelParts& parts) noexcept override;
@@ -71,17 +72,19 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
   nvsp::HostConfig nvsp_config() const noexcept;
 
   // host_rx.cpp: the receiving side
-  bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept override;
-  bool take_message(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept;
+  bool take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept override;
+  bool take_control(std::uint64_t id, const PieceView& view, std::uint64_t bytes) noexcept override;
+  bool take_message(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept;
   bool take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire::NvspRndisPacket& message,
-                  Overflow overflow) noexcept;
+                  Reader reader) noexcept;
   void take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexcept;
   void acknowledge(Sender& out) noexcept override;
-  bool for_us(const wire::MacAddress& destination) const noexcept;
 
   // host_tx.cpp: the sending side
   class Burst;
+  bool takes_all() const noexcept;
   bool wanted_by_guest(const rte_mbuf* frame) const noexcept;
+  std::uint16_t leading_wanted(rte_mbuf** frames, std::uint16_t count) const noexcept;
   void take_returned() noexcept;
   void give_back(std::uint32_t first_chunk) noexcept;
   std::uint32_t first_suballoc(std::uint32_t chunk) const noexcept { return reserved_ + chunk * suballocs_per_chunk_; }
@@ -109,16 +112,10 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
     std::uint32_t filter{};
     wire::MacAddress guest_mac{};
     std::vector<wire::MacAddress> multicast;
-    std::vector<std::uint32_t> free_chunks;  // last freed, first used
-    std::vector<std::uint32_t> next_chunk;   // chunks of one packet, linked
+    FreeList free_chunks;
+    std::vector<std::uint32_t> next_chunk;  // chunks of one packet, linked
+    std::uint32_t last_used{};              // bytes of a chunk
   } out_;
-
-  // receiving side
-  struct Rx {
-    bool promiscuous{true}, all_multicast{};
-    wire::MacAddress mac{};
-    std::uint32_t max_frame{};
-  } rx_policy_;
 
   // control plane
   struct Waiting {

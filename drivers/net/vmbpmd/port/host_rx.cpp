@@ -11,79 +11,17 @@ namespace vmbpmd {
 using vmb::Fault;
 using vmb::wire::PacketType;
 
-namespace {
-
-/// One RNDIS message sequence as the guest laid it out: a section, then guest pages, as contiguous pieces.
-class Gathered {
- public:
-  bool add(const std::byte* at, std::uint32_t bytes) noexcept {
-    if (count_ == pieces_.size()) return false;
-    pieces_[count_++] = {at, bytes, false};
-    total_ += bytes;
-    return true;
-  }
-
-  std::uint64_t total() const noexcept { return total_; }
-
-  /// A copy of the T at `offset`; it lies inside.
-  template <class T> T load(std::uint64_t offset) const noexcept {
-    T object;
-    if (offset + sizeof object <= pieces_[0].bytes) [[likely]] {
-      std::memcpy(static_cast<void*>(&object), pieces_[0].at + offset, sizeof object);
-    } else {
-      copy(offset, &object, sizeof object);
-    }
-    return object;
-  }
-
-  /// Copy [offset, offset + bytes) out; it lies inside.
-  void copy(std::uint64_t offset, void* to, std::uint32_t bytes) const noexcept {
-    auto* out = static_cast<std::byte*>(to);
-    for_each(offset, bytes, [&out](const std::byte* at, std::uint32_t n, bool /*last*/) {
-      std::memcpy(out, at, n);
-      out += n;
-    });
-  }
-
-  /// Call visit(at, bytes, last) for each contiguous part of [offset, offset + bytes); it lies inside.
-  template <class Visit> void for_each(std::uint64_t offset, std::uint32_t bytes, Visit visit) const noexcept {
-    if (offset + bytes <= pieces_[0].bytes) [[likely]] {
-      visit(pieces_[0].at + offset, bytes, true);
-      return;
-    }
-    for (std::uint32_t i = 0; bytes > 0; ++i) {
-      if (offset >= pieces_[i].bytes) {
-        offset -= pieces_[i].bytes;
-        continue;
-      }
-      const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, pieces_[i].bytes - offset));
-      bytes -= n;
-      visit(pieces_[i].at + offset, n, bytes == 0);
-      offset = 0;
-    }
-  }
-
-  std::uint32_t pieces() const noexcept { return count_; }
-
- private:
-  std::array<Piece, 64> pieces_;  // pieces_[0, count_) are written
-  std::uint32_t count_{};
-  std::uint64_t total_{};
-};
-
-}  // namespace
-
-bool Host::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept {
+bool Host::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
   switch (packet.descriptor.type) {
     case PacketType::in_band:
-    case PacketType::gpa_direct: return take_message(in, packet, overflow);
+    case PacketType::gpa_direct: return take_message(in, packet, reader);
     case PacketType::completion: take_completion(in, packet); return true;
     case PacketType::transfer_pages: (void)in.fail(Fault::packet_type); return false;  // only hosts may
   }
   return false;
 }
 
-bool Host::take_message(Receiver& in, const vmb::PeekedPacket& packet, Overflow overflow) noexcept {
+bool Host::take_message(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
   if (!may_owe_one_more()) return false;
   std::array<std::byte, 256> payload;
   const std::uint32_t bytes = in.copy_payload(packet, payload);
@@ -97,7 +35,7 @@ bool Host::take_message(Receiver& in, const vmb::PeekedPacket& packet, Overflow 
   const auto type = vmb::load<wire::NvspHeader>(payload).type;
   if (type == wire::NvspType::send_rndis_packet) {
     if (bytes < sizeof(wire::NvspRndisPacket) || !packet.wants_completion()) return refuse(rx_.bad_message);
-    return take_rndis(in, packet, vmb::load<wire::NvspRndisPacket>(payload), overflow);
+    return take_rndis(in, packet, vmb::load<wire::NvspRndisPacket>(payload), reader);
   }
   if (packet.descriptor.type == PacketType::gpa_direct || type == wire::NvspType::send_rndis_packet_complete) {
     return refuse(rx_.bad_message);
@@ -110,7 +48,7 @@ bool Host::take_message(Receiver& in, const vmb::PeekedPacket& packet, Overflow 
 }
 
 bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire::NvspRndisPacket& message,
-                      Overflow overflow) noexcept {
+                      Reader reader) noexcept {
   const std::uint64_t id = packet.descriptor.transaction_id;
   const auto refuse = [&](Counter& counter) {
     staged_.rollback();
@@ -118,78 +56,51 @@ bool Host::take_rndis(Receiver& in, const vmb::PeekedPacket& packet, const wire:
     owe(id, wire::NvspStatus::failure);
     return true;
   };
+  const auto broken = [&](Fault fault) {
+    staged_.rollback();
+    (void)in.fail(fault);
+    return false;
+  };
 
-  Gathered guest_bytes;
+  if (!make_room(kMaxPieces, reader)) return false;
   if (message.section_index != wire::kNoSection) {
     if (message.section_index >= section_count_ || message.section_bytes > section_bytes_)
       return refuse(rx_.bad_section);
-    (void)guest_bytes.add(send_buffer_.data() + std::size_t{message.section_index} * section_bytes_,
-                          message.section_bytes);
+    staged_.add_piece(send_buffer_.data() + std::size_t{message.section_index} * section_bytes_, message.section_bytes);
   }
   if (packet.descriptor.type == PacketType::gpa_direct) {
     std::array<std::byte, kMaxExtension> extension;
     std::uint32_t range_count = 0;
     const std::uint32_t bytes = in.gpa_extension(packet, extension, range_count);
-    if (bytes == 0) return false;
+    if (bytes == 0) return broken(in.fault());
     vmb::GpaWalk walk{std::span{extension}.first(bytes), range_count};
     while (const auto piece = walk.next()) {
       const std::byte* const at = link_->translate(piece->at, piece->bytes);
-      if (at == nullptr) {
-        (void)in.fail(Fault::range_outside);
-        return false;
-      }
-      if (!guest_bytes.add(at, piece->bytes)) return refuse(rx_.bad_rndis);
+      if (at == nullptr) return broken(Fault::range_outside);
+      if (staged_.added().pieces() == kMaxPieces) return refuse(rx_.bad_rndis);
+      staged_.add_piece(at, piece->bytes);
     }
-    if (walk.malformed()) {
-      (void)in.fail(Fault::range_count);
-      return false;
-    }
+    if (walk.malformed()) return broken(Fault::range_count);
   }
-  if (guest_bytes.total() < sizeof(wire::RndisHeader)) return refuse(rx_.bad_rndis);
+  if (staged_.added_bytes() < sizeof(wire::RndisHeader)) return refuse(rx_.bad_rndis);
 
-  if (guest_bytes.load<wire::RndisHeader>(0).type != wire::RndisType::packet) {
-    std::array<std::byte, Inbox::kMaxBytes> control;
-    if (guest_bytes.total() > control.size()) return refuse(rx_.control_overflow);
-    const auto bytes = static_cast<std::uint32_t>(guest_bytes.total());
-    guest_bytes.copy(0, control.data(), bytes);
-    if (!post(ControlKind::rndis_message, id, true, std::span{control}.first(bytes))) {
-      owe(id, wire::NvspStatus::failure);
-    }
-    return true;
+  // Data is not touched here, for it is not in this cache yet. Unless nobody may come to read it: then a control message
+  // must not wait among frames.
+  const bool search = reader != Reader::receiver || message.channel_type != wire::kDataChannel;
+  if (search && staged_.added().load<wire::RndisHeader>(0).type != wire::RndisType::packet) {
+    const bool taken = take_control(id, staged_.added(), staged_.added_bytes());
+    staged_.rollback();
+    return taken || refuse(rx_.bad_rndis);
   }
-
-  const Verdict verdict = judge_room(config_.max_packets * guest_bytes.pieces(), overflow);
-  if (verdict == Verdict::leave_in_ring) return false;
-  const bool keep = verdict == Verdict::keep;
-  std::uint32_t frames = 0, filtered = 0, messages = 0;
-  for (std::uint64_t at = 0; at < guest_bytes.total();) {
-    const std::uint64_t left = guest_bytes.total() - at;
-    if (left < rndis::kPacketHeaderBytes) return refuse(rx_.bad_rndis);
-    const auto header = guest_bytes.load<wire::RndisPacket>(at);
-    rndis::PacketLayout layout;
-    if (!rndis::judge(header, left, layout) || layout.data_bytes > rx_policy_.max_frame) return refuse(rx_.bad_rndis);
-    if (++messages > config_.max_packets) return refuse(rx_.bad_rndis);
-    if (!rx_policy_.promiscuous && !for_us(guest_bytes.load<wire::MacAddress>(at + layout.data_at))) {
-      ++filtered;
-    } else {
-      ++frames;
-      if (keep) {
-        guest_bytes.for_each(
-            at + layout.data_at, layout.data_bytes,
-            [this](const std::byte* data, std::uint32_t n, bool last) { staged_.add_piece(data, n, last); });
-      }
-    }
-    at += layout.message_bytes;
-  }
-  if (filtered > 0) rx_.filtered.add(filtered);
-  settle(id, keep, frames, 0);
+  stage(id, reader);
   return true;
 }
 
-bool Host::for_us(const wire::MacAddress& destination) const noexcept {
-  if ((destination[0] & 1) == 0) return destination == rx_policy_.mac;
-  constexpr wire::MacAddress kBroadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-  return rx_policy_.all_multicast || destination == kBroadcast;
+bool Host::take_control(std::uint64_t id, const PieceView& view, std::uint64_t bytes) noexcept {
+  std::array<std::byte, Inbox::kMaxBytes> message;
+  if (bytes > message.size()) return false;
+  view.copy(0, message.data(), static_cast<std::uint32_t>(bytes));
+  return post(ControlKind::rndis_message, id, true, std::span{message}.first(bytes));
 }
 
 void Host::take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexcept {
@@ -207,7 +118,8 @@ void Host::take_completion(Receiver& in, const vmb::PeekedPacket& packet) noexce
 }
 
 void Host::acknowledge(Sender& out) noexcept {
-  const std::uint32_t bytes = nvsp_answer_bytes_;
+  const std::uint32_t bytes =
+      dense_ ? sizeof(wire::NvspRndisPacketComplete) : nvsp_answer_bytes_;  // ours reads no more
   for (const Acknowledgement* due = due_.front(); due != nullptr; due = due_.front()) {
     const wire::NvspRndisPacketComplete answer{.status = due->status};
     std::array<std::byte, wire::kNvspBytes> payload{};

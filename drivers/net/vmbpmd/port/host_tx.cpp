@@ -23,21 +23,18 @@ class Host::Burst {
  public:
   Burst(Host& host, Sender& out) noexcept : host_(host), out_(out) {}
 
-  /// Copy the frame into the receive buffer. @return false: no memory or ranges left for it.
-  bool add(const rte_mbuf* frame) noexcept {
-    const std::uint32_t bytes = vmb::align_up(kPacketHeaderBytes + frame->pkt_len, 8u);
-    if (range_count_ == ranges_.size()) return false;
-    if (room_left_ < bytes && !open_chunk()) return false;
-    const wire::RndisPacket header = rndis::packet_header(frame->pkt_len, bytes - kPacketHeaderBytes - frame->pkt_len);
+  /// Copy leading frames into the receive buffer. @return how many; 0: no memory or ranges left for the first.
+  std::uint16_t add(rte_mbuf** frames, std::uint16_t count) noexcept {
+    const std::uint32_t bytes = vmb::align_up(kPacketHeaderBytes + (*frames)->pkt_len, kAlignment);
+    if (room_left_ < bytes && !open_chunk()) return 0;
     std::byte* const at = host_.receive_buffer_.data() + next_offset_;
-    constexpr std::uint64_t kZeros = 0;
-    std::memcpy(at + bytes - sizeof kZeros, &kZeros, sizeof kZeros);
-    std::memcpy(at, &header, sizeof header);
-    copy_in(at + sizeof header, frame);
-    ranges_[range_count_++] = {bytes, next_offset_};
-    next_offset_ += bytes;
-    room_left_ = host_.dense_ ? room_left_ - bytes : 0;
-    return true;
+    const std::uint16_t most = host_.dense_ ? count : 1;
+    Packed packed = host_.loops_->pack(at, room_left_, frames, most, {host_.out_.max_frame, kAlignment});
+    if (packed.frames == 0) packed = pack_chain(at, *frames, kAlignment);
+    ranges_[range_count_ - 1].byte_count += packed.bytes;
+    next_offset_ += packed.bytes;
+    room_left_ = host_.dense_ ? room_left_ - packed.bytes : 0;
+    return packed.frames;
   }
 
   bool empty() const noexcept { return range_count_ == 0; }
@@ -46,6 +43,7 @@ class Host::Burst {
   bool send() noexcept {
     if (empty()) return true;
     const std::uint32_t id = host_.first_suballoc(first_chunk_);
+    host_.out_.last_used = ranges_[range_count_ - 1].byte_count;
     host_.outstanding_[id].store(true, std::memory_order_relaxed);
     std::array<std::byte, wire::kNvspBytes> payload{};
     const wire::NvspRndisPacket message{};
@@ -65,14 +63,17 @@ class Host::Burst {
   }
 
  private:
+  static constexpr std::uint32_t kAlignment = 8;
+
+  /// A chunk is a range of the packet.
   bool open_chunk() noexcept {
+    if (range_count_ == ranges_.size()) return false;
     if (host_.out_.free_chunks.empty()) {
       host_.drain_for_sender();
       host_.take_returned();
       if (host_.out_.free_chunks.empty()) return false;
     }
-    const std::uint32_t chunk = host_.out_.free_chunks.back();
-    host_.out_.free_chunks.pop_back();
+    const std::uint32_t chunk = host_.out_.free_chunks.take(host_.out_.last_used);
     host_.out_.next_chunk[chunk] = kNoChunk;
     if (first_chunk_ == kNoChunk) {
       first_chunk_ = chunk;
@@ -82,6 +83,12 @@ class Host::Burst {
     last_chunk_ = chunk;
     next_offset_ = host_.first_suballoc(chunk) * host_.suballoc_bytes_;
     room_left_ = host_.suballocs_per_chunk_ * host_.suballoc_bytes_;
+    ranges_[range_count_++] = {0, next_offset_};
+    if (!host_.out_.free_chunks.empty()) {
+      // The next one's lines, which the guest's core has, while this one is filled.
+      const std::uint32_t next = host_.first_suballoc(host_.out_.free_chunks.next(host_.out_.last_used));
+      vmb::prefetch_for_write(host_.receive_buffer_.data() + next * host_.suballoc_bytes_, host_.out_.last_used);
+    }
     return true;
   }
 
@@ -127,24 +134,24 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
 
   bool room = true;
   while (room && sent + pending < count) {
-    rte_mbuf* const frame = frames[sent + pending];
-    const std::uint32_t frame_bytes = frame->pkt_len;
+    rte_mbuf** const next = frames + sent + pending;
+    const std::uint32_t frame_bytes = (*next)->pkt_len;
     if (frame_bytes > out_.max_frame) [[unlikely]] {
       room = refuse(tx_.too_big);
     } else if (frame_bytes < rndis::kMinFrameBytes) [[unlikely]] {
       room = refuse(tx_.malformed);
-    } else if (!wanted_by_guest(frame)) {
+    } else if (!wanted_by_guest(*next)) {
       room = refuse(tx_.filtered);
-    } else if (burst.add(frame)) {
-      ++pending;
-      pending_bytes += frame_bytes;
     } else {
-      const bool full_packet = !burst.empty();  // ranges or memory: send what there is, and try once more
-      room = full_packet && finish_packet() && burst.add(frame);
-      if (room) {
-        ++pending;
-        pending_bytes += frame_bytes;
+      const std::uint16_t wanted = leading_wanted(next, static_cast<std::uint16_t>(count - sent - pending));
+      std::uint16_t added = burst.add(next, wanted);
+      if (added == 0) {  // ranges or memory: send what there is, and try once more
+        room = !burst.empty() && finish_packet();
+        added = room ? burst.add(frames + sent, wanted) : std::uint16_t{0};
+        room = added > 0;
       }
+      for (std::uint16_t i = 0; i < added; ++i) pending_bytes += frames[sent + pending + i]->pkt_len;
+      pending = static_cast<std::uint16_t>(pending + added);
     }
   }
   (void)finish_packet();
@@ -154,9 +161,21 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   return sent;
 }
 
+/// The first frame is one. @return how many of the leading frames the guest wants.
+std::uint16_t Host::leading_wanted(rte_mbuf** frames, std::uint16_t count) const noexcept {
+  if (takes_all()) return count;
+  std::uint16_t wanted = 1;
+  while (wanted < count && wanted_by_guest(frames[wanted])) ++wanted;
+  return wanted;
+}
+
+bool Host::takes_all() const noexcept {
+  return config_.unfiltered || (out_.filter & wire::packet_filter::kPromiscuous) != 0;
+}
+
 bool Host::wanted_by_guest(const rte_mbuf* frame) const noexcept {
   namespace filter = wire::packet_filter;
-  if (config_.unfiltered || (out_.filter & filter::kPromiscuous) != 0) return true;
+  if (takes_all()) return true;
   wire::MacAddress copy;
   const auto* const data = static_cast<const std::byte*>(rte_pktmbuf_read(frame, 0, sizeof copy, copy.data()));
   const auto destination = vmb::load<wire::MacAddress>({data, sizeof copy});
@@ -170,7 +189,7 @@ bool Host::wanted_by_guest(const rte_mbuf* frame) const noexcept {
 
 void Host::give_back(std::uint32_t first_chunk) noexcept {
   for (std::uint32_t chunk = first_chunk; chunk != kNoChunk; chunk = out_.next_chunk[chunk]) {
-    out_.free_chunks.push_back(chunk);
+    out_.free_chunks.push(chunk);
   }
 }
 

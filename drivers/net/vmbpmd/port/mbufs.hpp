@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "port/frame_loops.hpp"
 #include "port/staged.hpp"
+#include "rndis/packet.hpp"
 
 namespace vmbpmd {
 
@@ -18,6 +20,17 @@ inline void copy_in(std::byte* to, const rte_mbuf* frame) noexcept {
     rte_memcpy(to, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
     to += segment->data_len;
   }
+}
+
+/// What FrameLoops::pack() leaves over: one frame of any shape. `to` has room for the message.
+inline Packed pack_chain(std::byte* to, const rte_mbuf* frame, std::uint32_t alignment) noexcept {
+  const std::uint32_t bytes = vmb::align_up(rndis::kPacketHeaderBytes + frame->pkt_len, alignment);
+  const std::uint32_t padding = bytes - rndis::kPacketHeaderBytes - frame->pkt_len;
+  const wire::RndisPacket header = rndis::packet_header(frame->pkt_len, padding);
+  std::memcpy(to, &header, sizeof header);
+  copy_in(to + sizeof header, frame);
+  std::memset(to + bytes - padding, 0, padding);
+  return {1, bytes, frame->pkt_len};
 }
 
 /// Frees frames that are sent.
@@ -47,41 +60,41 @@ class MbufFiller {
 
   bool ready() const noexcept { return pool_ != nullptr; }
 
-  /// One mbuf for each of `count` frames, none filled. @return false: the pool is short, none was taken.
+  /// What the loops write into each mbuf, and how much fits one.
+  std::uint64_t rearm() const noexcept { return rearm_; }
+  std::uint16_t room() const noexcept { return room_; }
+
+  /// `count` mbufs, none filled. @return false: the pool is short, none was taken.
   bool take(rte_mbuf** mbufs, std::uint16_t count) const noexcept {
     return rte_mempool_get_bulk(pool_, reinterpret_cast<void**>(mbufs), count) == 0;
   }
   void give_back(rte_mbuf** mbufs, std::uint16_t count) const noexcept {
-    rte_mempool_put_bulk(pool_, reinterpret_cast<void**>(mbufs), count);
+    if (count > 0) rte_mempool_put_bulk(pool_, reinterpret_cast<void**>(mbufs), count);
   }
 
-  /// Copy the staged frame that begins at piece `first` into `frame`, chaining further mbufs when it is larger than one.
-  /// @return  pieces used; 0: the pool is short, nothing has changed.
-  std::uint32_t fill(rte_mbuf* frame, const StagedFrames& staged, std::uint32_t first) const noexcept {
-    const Piece piece = staged.piece(first);
-    reset(frame, piece.bytes);
-    if (piece.last_of_frame && piece.bytes <= room_) [[likely]] {
-      rte_memcpy(static_cast<char*>(frame->buf_addr) + RTE_PKTMBUF_HEADROOM, piece.at, piece.bytes);
-      return 1;
-    }
-    return fill_chain(frame, staged, first);
+  /// Copy a frame that fits one into a fresh mbuf.
+  void fill_plain(rte_mbuf* frame, const Piece& data) const noexcept {
+    reset(frame, data.bytes);
+    std::memcpy(static_cast<char*>(frame->buf_addr) + RTE_PKTMBUF_HEADROOM, data.at, data.bytes);
   }
+
+  /// A frame of `bytes` bytes from `offset` on, in an mbuf or a chain of them.
+  /// @return null: the pool is short, nothing was taken.
+  rte_mbuf* fill(const PieceView& view, std::uint64_t offset, std::uint32_t bytes) const noexcept;
 
  private:
-  /// What a pool does not keep from one use of an mbuf to the next, in three stores; the rest is as raw free left it.
+  rte_mbuf* take_empty() const noexcept;
+
+  /// What a pool does not keep from one use of an mbuf to the next; the rest is as raw free left it.
   void reset(rte_mbuf* frame, std::uint32_t bytes) const noexcept {
     std::memcpy(static_cast<void*>(&frame->rearm_data), &rearm_, sizeof rearm_);
     frame->ol_flags = 0;
-    const struct {
-      std::uint32_t packet_type, pkt_len;
-      std::uint16_t data_len, vlan_tci;
-      std::uint32_t rss;
-    } fields{0, bytes, static_cast<std::uint16_t>(bytes), 0, 0};
-    static_assert(sizeof fields == 16);
-    std::memcpy(static_cast<void*>(&frame->rx_descriptor_fields1), &fields, sizeof fields);
+    frame->packet_type = 0;
+    frame->pkt_len = bytes;
+    frame->data_len = static_cast<std::uint16_t>(bytes);
+    frame->vlan_tci = 0;
+    frame->hash.rss = 0;
   }
-
-  std::uint32_t fill_chain(rte_mbuf* frame, const StagedFrames& staged, std::uint32_t first) const noexcept;
 
   rte_mempool* pool_{};
   std::uint64_t rearm_{};  // data_off, refcnt, nb_segs, port

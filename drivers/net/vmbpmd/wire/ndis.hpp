@@ -270,10 +270,13 @@ struct PeerQuery {
 static_assert(sizeof(PeerQuery) == 16);
 
 namespace peer_capability {
-/// Several ranges of one transfer-pages packet may lie in one suballoc, each at any multiple of 8.
+/// A range of a transfer-pages packet may hold several messages, back to back, and reach over several suballocs.
 inline constexpr std::uint32_t kDenseReceive = 1u << 0;
 /// Frames to the guest may come with unfinished checksums. Not offered yet.
 inline constexpr std::uint32_t kUnfinishedChecksums = 1u << 1;
+/// A GPA-direct packet may hold as many messages as a section, in up to 64 ranges.
+inline constexpr std::uint32_t kDirectBatches = 1u << 2;
+inline constexpr std::uint32_t kAll = kDenseReceive | kDirectBatches;  // what both ends of ours offer
 }  // namespace peer_capability
 
 }  // namespace vmbpmd::wire

@@ -160,9 +160,11 @@ struct NvspRevokeBuffer {  // both 103 and 106
 };
 static_assert(sizeof(NvspRevokeBuffer) == 8 && offsetof(NvspRevokeBuffer, id) == 4);
 
+inline constexpr std::uint32_t kDataChannel = 0, kControlChannel = 1;
+
 struct NvspRndisPacket {
   NvspType type = NvspType::send_rndis_packet;
-  std::uint32_t channel_type{};  // 0 data, 1 control; a reader goes by the RNDIS type instead
+  std::uint32_t channel_type{};  // one of both above: a hint, the RNDIS type decides
   std::uint32_t section_index = kNoSection;
   std::uint32_t section_bytes{};  // used bytes of the section; meaningless without one
 };
