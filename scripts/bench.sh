@@ -42,7 +42,7 @@ two_cpus() {
 pair=$(two_cpus)
 memory=$(eal_memory_args 512)
 plugin=$(safe_plugin)
-# zero-copy memif and virtio-user want single-file segments; nothing stays in /dev/hugepages or /run after --in-memory
+# zero-copy memif and virtio-user want single-file segments, virtio-user's vector path 512 bits; nothing stays in /dev/hugepages or /run after --in-memory
 # shellcheck disable=SC2086 # several words
-"$vmbperf" --lcores "0@${pair% *},1@${pair#* }" ${memory:--m 512 --in-memory --single-file-segments} --no-pci --no-telemetry \
+"$vmbperf" --lcores "0@${pair% *},1@${pair#* }" ${memory:--m 512 --in-memory --single-file-segments --force-max-simd-bitwidth=512} --no-pci --no-telemetry \
   --file-prefix "vmbperf-$$" --log-level lib.eal:warning -d "$plugin" -- "$@"

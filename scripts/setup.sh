@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # From a fresh Debian 12 to a built plugin; safe to run again, and quick when there is nothing to do.
 #
-# usage: scripts/setup.sh [--checks] [--hugepages N] [--no-build]
+# usage: scripts/setup.sh [--checks] [--hugepages N] [--no-build | --no-tests]
 #   --checks       also install what scripts/check.sh, the fuzz targets and clang builds need
 #   --hugepages N  how many 2 MB hugepages to have (default 1024); never lowers what is there
 #   --no-build     prepare the machine and the headers only
+#   --no-tests     build the plugin and the library only, which is sooner done
 set -euo pipefail
 unset VMB_BUILD # the build folder made here is build/
 # shellcheck source=scripts/common.sh
@@ -14,17 +15,18 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 build_packages=(g++ meson ninja-build pkg-config python3 dpkg-dev
   libnuma-dev libgtest-dev libgmock-dev libbenchmark-dev libpcap-dev nlohmann-json3-dev)
 dpdk_packages=(dpdk dpdk-dev libdpdk-dev) # dpdk-dev has dpdk-testpmd
-tool_packages=(iproute2 iputils-ping iperf3 tcpdump ethtool)
+tool_packages=(iproute2 iputils-ping iperf3 tcpdump ethtool gnuplot-nox)
 check_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 # The driver-side headers that the sources include; what these include comes along.
 driver_headers=(ethdev_driver.h ethdev_vdev.h dev_driver.h bus_driver.h bus_vdev_driver.h bus_vmbus_driver.h)
 
-checks=no build=yes hugepages=1024
+checks=no build=yes hugepages=1024 targets=()
 while (($#)); do
   case $1 in
     --checks) checks=yes ;;
     --no-build) build=no ;;
+    --no-tests) targets=(lib/vmbpkt/libvmbpkt.so.0 drivers/net/vmbpmd/librte_net_vmbpmd.so) ;;
     --hugepages)
       hugepages=${2:-}
       [[ $hugepages =~ ^[0-9]{1,7}$ ]] || die "--hugepages wants a number of 2 MB pages, not '$hugepages'"
@@ -279,7 +281,7 @@ build_all() {
   local quiet=(--quiet)
   step "building (release) ..."
   [[ ! -t 1 ]] || quiet=()
-  ninja "${quiet[@]}" -C "$VMB_BUILD" || die "the build failed: the compiler's words stand above"
+  ninja "${quiet[@]}" -C "$VMB_BUILD" "${targets[@]}" || die "the build failed: the compiler's words stand above"
   [[ -f $PLUGIN ]] || die "the build made no plugin at $PLUGIN: see drivers/net/vmbpmd/meson.build"
 }
 

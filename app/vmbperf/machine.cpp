@@ -43,6 +43,7 @@ std::string cpus_of(unsigned lcore) {
 
 /// SMT: two threads of one core share its caches and its units, which makes another measurement.
 std::string pinning(unsigned sender, unsigned receiver) {
+  if (sender >= RTE_MAX_LCORE) return "one lcore, on CPU " + cpus_of(receiver);
   const std::string from = cpus_of(sender);
   const std::string to = cpus_of(receiver);
   std::string text = "sender on CPU " + from + ", receiver on CPU " + to;

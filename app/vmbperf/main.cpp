@@ -4,7 +4,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_mbuf.h>
+#include <rte_log.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,25 +12,15 @@
 #include <cstring>
 #include <filesystem>
 
+#include "private_folder.hpp"
 #include "report.hpp"
 
 namespace vmbperf {
 namespace {
 
-constexpr unsigned kMbufs = 16383;
-constexpr unsigned kMbufCache = 256;
-
 int fail(const std::string& why) {
   std::fprintf(stderr, "vmbperf: %s\n", why.c_str());
   return 1;
-}
-
-std::vector<std::string> driver_names() {
-  std::vector<std::string> names;
-  for (const Recipe& recipe : recipes()) {
-    if (std::find(names.begin(), names.end(), recipe.driver) == names.end()) names.push_back(recipe.driver);
-  }
-  return names;
 }
 
 /// The plugin of this build, if EAL would take it: it refuses those below a folder that anybody may write to, and itself
@@ -48,60 +38,89 @@ std::string own_plugin() {
   return plugin;
 }
 
-struct Pools {
-  rte_mempool* tx;
-  rte_mempool* rx;
+/// Opens pairs, and notes those that cannot be opened.
+class Opener {
+ public:
+  Opener(const Options& options, Report& report) : options_{options}, report_{report} {}
+
+  void open(const Recipe& recipe, const Setup& setup, std::vector<Pair>& pairs) {
+    std::string why_not;
+    std::optional<Pair> pair = open_pair(recipe, setup, why_not);
+    const std::string name = recipe.name() + (setup.max_frame > kStandardFrame ? ", large frames" : "");
+    if (!pair) {
+      std::fprintf(stderr, "%s is not measured: %s\n", name.c_str(), why_not.c_str());
+      report_.absent.push_back({name, why_not});
+      return;
+    }
+    if (recipe.driver != "null") report_.footprints.push_back({name, pair->eal_bytes});
+    pairs.push_back(std::move(*pair));
+  }
+
+  /// Those of all setups together, recipe by recipe: the last recipe's are opened last.
+  std::vector<Pair> open_all(const std::vector<Setup>& setups, const std::string& folder) {
+    std::vector<Pair> pairs;
+    open(null_recipe(), setups.front(), pairs);
+    std::vector<std::vector<Recipe>> of_setups;
+    for (const Setup& setup : setups) {
+      of_setups.push_back(recipes({.folder = folder,
+                                   .suffix = setup.max_frame > kStandardFrame ? "_large" : "",
+                                   .queues = setup.queues,
+                                   .max_frame = setup.max_frame}));
+    }
+    for (std::size_t i = 0; i < of_setups.front().size(); ++i) {
+      for (std::size_t j = 0; j < setups.size(); ++j) {
+        if (options_.wants(of_setups[j][i].driver)) open(of_setups[j][i], setups[j], pairs);
+      }
+    }
+    return pairs;
+  }
+
+ private:
+  const Options& options_;
+  Report& report_;
 };
 
-/// Apart, so that what is received never overwrites what is to be sent.
-Pools make_pools() {
-  const auto pool = [](const char* name) {
-    return rte_pktmbuf_pool_create(name, kMbufs, kMbufCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                   static_cast<int>(rte_socket_id()));
-  };
-  return {.tx = pool("vmbperf_tx"), .rx = pool("vmbperf_rx")};
+/// Whether all frames arrived as they should. Loss is known of net_virtio_user and others: it fails with --verify only.
+bool is_sound(const Cell& cell, bool verified) {
+  if (cell.sum(&Sample::reordered) != 0 || cell.sum(&Sample::changed) != 0) return false;
+  return cell.sum(&Sample::lost) == 0 ? cell.sum(&Sample::misplaced) == 0 : !verified;
 }
 
 int run(const Options& options) {
-  const unsigned receiver = rte_lcore_id();
-  const unsigned sender = rte_get_next_lcore(~0u, 1, 0);
-  if (sender >= RTE_MAX_LCORE) return fail("two lcores are needed, and EAL was given one: see --lcores");
-  const Pools pools = make_pools();
-  if (pools.tx == nullptr || pools.rx == nullptr)
-    return fail(std::string{"no memory for mbufs: "} + rte_strerror(rte_errno));
-  prefill(pools.tx);
+  const Lcores lcores{.main = rte_lcore_id(), .worker = rte_get_next_lcore(~0u, 1, 0)};
+  if (lcores.worker >= RTE_MAX_LCORE && !options.one_lcore_will_do())
+    return fail("two lcores are needed, and EAL was given one: see --lcores, or ask for --mode one-lcore");
+  const Pools small = make_pools("small", kStandardFrame, options.most_queues());
+  const bool any_large = options.longest_frame() > kStandardFrame;
+  const Pools large = any_large ? make_pools("large", kMaxFrame, options.most_queues()) : Pools{};
+  if (!small || (any_large && !large)) return fail(std::string{"no memory for mbufs: "} + rte_strerror(rte_errno));
 
-  Report report{.machine = machine_facts(sender, receiver), .options = options};
+  Report report{.machine = machine_facts(lcores.worker, lcores.main), .options = options};
   print_machine(report.machine);
-
-  std::vector<std::unique_ptr<DriverPair>> pairs;
-  const auto open = [&](const Recipe& recipe) -> const DriverPair* {
-    std::string why_not;
-    std::unique_ptr<DriverPair> pair = DriverPair::open(recipe, pools.rx, why_not);
-    if (pair != nullptr) return pairs.emplace_back(std::move(pair)).get();
-    std::fprintf(stderr, "%s is not measured: %s\n", recipe.name().c_str(), why_not.c_str());
-    report.absent.push_back({recipe.name(), why_not});
-    return nullptr;
-  };
-  std::vector<Link> links;
-  if (const DriverPair* const null = open(null_recipe()); null != nullptr) links.push_back(null_link(*null));
-  for (const Recipe& recipe : recipes()) {
-    const DriverPair* const pair = options.wants(recipe.driver) ? open(recipe) : nullptr;
-    if (pair == nullptr) continue;
-    for (Link& link : links_of(*pair)) links.push_back(std::move(link));
-    report.footprints.push_back({recipe.name(), pair->eal_bytes()});
-  }
+  const PrivateFolder folder;
+  std::vector<Setup> setups{{.pools = small, .queues = options.most_queues()}};
+  if (any_large) setups.push_back({.pools = large, .max_frame = kMaxFrame, .queues = options.most_queues()});
+  std::string why_not;
+  const std::unique_ptr<PacketBench> packets = options.quick ? PacketBench::make(why_not) : nullptr;
+  const std::vector<Pair> pairs = Opener{options, report}.open_all(setups, folder.path());
   if (report.footprints.empty()) return fail("no driver could be started");
 
-  report.cells = measure(links, options, pools.tx, sender);
-  print_results(report);
-  if (!options.json_file.empty() && !write_json(report, options.json_file)) {
-    return fail(options.json_file + ": " + std::strerror(errno));
-  }
-  const bool sound = std::all_of(report.cells.begin(), report.cells.end(), [](const Cell& cell) {
-    return cell.sum(&Sample::misplaced) == 0 || cell.sum(&Sample::lost) != 0;
+  report.cells = plan(pairs, options, report.absent);
+  measure(report.cells, options, small, large, lcores, [&] {
+    if (packets != nullptr) packets->measure();
   });
-  return sound ? 0 : fail("frames arrived out of place: see above");
+  if (packets != nullptr) report.packets = packets->cost();
+  print_results(report);
+  if (options.quick) print_targets(judge(report.cells, report.packets));
+  if (!options.json_file.empty() && !write_json(report, options.json_file))
+    return fail(options.json_file + ": " + std::strerror(errno));
+  if (!options.report_file.empty()) {
+    if (const std::string problem = write_html(report, options.report_file); !problem.empty()) return fail(problem);
+  }
+  const bool sound = std::all_of(report.cells.begin(), report.cells.end(), [&](const Cell& cell) {
+    return cell.link.is_null() || is_sound(cell, options.verify);
+  });
+  return sound ? 0 : fail("not all frames arrived as they were sent: see above");
 }
 
 bool asks_for_help(std::span<char* const> arguments) {
@@ -135,6 +154,8 @@ int main(int argc, char** argv) {
   const auto count = static_cast<int>(eal.size());
   eal.push_back(nullptr);
   if (rte_eal_init(count, eal.data()) < 0) return fail(std::string{"EAL does not start: "} + rte_strerror(rte_errno));
+  for (const char* const talkative : {"lib.vhost.*", "pmd.net.*"})
+    (void)rte_log_set_level_pattern(talkative, RTE_LOG_ERR);
   const int status = run(options);
   (void)rte_eal_cleanup();
   return status;
