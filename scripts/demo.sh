@@ -229,7 +229,7 @@ forget_killed
 
 say "== set-up"
 if [[ $pair == vmbpmd ]]; then
-  "$VMB_ROOT/scripts/setup.sh"
+  "$VMB_ROOT/scripts/setup.sh" --no-tests
   plugin=$(safe_plugin)
 else
   "$VMB_ROOT/scripts/setup.sh" --no-build

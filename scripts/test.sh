@@ -77,7 +77,7 @@ sanitized() {
   if [[ $setup == tsan ]] && ! setarch -R true 2>/dev/null; then
     say "setarch -R is forbidden here (a container?): going on without, which needs vm.mmap_rnd_bits <= 28"
     arguments=("${arguments[@]:2}" --timeout-multiplier 8)
-    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$VMB_ROOT/test/tsan.supp
   fi
   forget_last_run
   say "== unit and stress tests, with $kinds sanitizers"
