@@ -103,6 +103,16 @@ class Channel::Sender {
     return append(wire::PacketType::in_band, id, wants_completion, payload);
   }
 
+  /// Room for the payload of an in-band packet that is written in place; empty: there is none in one piece.
+  std::span<std::byte> reserve_in_band() const noexcept { return out_->ring.reserve(sizeof(wire::PacketDescriptor)); }
+
+  /// The packet written there: no completion is wanted. `payload_bytes` is a multiple of 8, and at most what
+  /// wire::kMaxPacketBytes leaves.
+  void commit_in_band(TransactionId id, std::uint32_t payload_bytes) noexcept {
+    const auto desc = descriptor(wire::PacketType::in_band, id, false, sizeof(wire::PacketDescriptor), payload_bytes);
+    out_->ring.commit(std::span<const std::byte, sizeof desc>{bytes_of(desc)}, payload_bytes);
+  }
+
   template <std::size_t N> Status completion(TransactionId id, std::span<const std::byte, N> payload) noexcept {
     return append(wire::PacketType::completion, id, false, payload);
   }
@@ -202,7 +212,7 @@ class Channel::Receiver {
   ~Receiver() {
     if (in_ == nullptr) return;
     if (in_->bell.kick == nullptr) {
-      in_->ring.advance_for_poller();
+      in_->ring.advance_for_poller(worth_giving_back_);
     } else if (in_->ring.advance() == Kick::yes) {
       in_->bell.kick(in_->bell.self);
     }
@@ -215,6 +225,9 @@ class Channel::Receiver {
   Status peek(PeekedPacket& packet) noexcept { return in_->ring.peek(packet); }
   void take(const PeekedPacket& packet) noexcept { in_->ring.take(packet); }
 
+  /// See Consumer::advance_for_poller(); for a peer that polls.
+  void give_back_late(std::uint32_t worth) noexcept { worth_giving_back_ = worth; }
+
   /// More was published when the peer's index was last read: peek() does not read it again.
   bool has_seen_more() const noexcept { return in_->ring.has_seen_more(); }
 
@@ -223,6 +236,12 @@ class Channel::Receiver {
     const auto bytes = std::min(packet.payload_bytes(), static_cast<std::uint32_t>(to.size()));
     in_->ring.copy(packet, packet.header_bytes(), to.data(), bytes);
     return bytes;
+  }
+
+  /// `bytes` of the payload from `from` on, where they lie; null: the ring wraps within. The peer may change them.
+  const std::byte* payload_in_place(const PeekedPacket& packet, std::uint32_t from,
+                                    std::uint32_t bytes) const noexcept {
+    return in_->ring.in_place(packet, packet.header_bytes() + from, bytes);
   }
 
   /// The ranges of a transfer-pages packet, copied out and judged: set id, count, each within `buffer_bytes`.
@@ -243,6 +262,7 @@ class Channel::Receiver {
 
  private:
   Inbound* in_{};
+  std::uint32_t worth_giving_back_{};
 };
 
 }  // namespace vmb

@@ -5,6 +5,7 @@
 // the copy says empty. What the peer wrote is copied out once, judged as a copy, and used as a copy.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -57,32 +58,60 @@ class Consumer {
     if (bytes != 0) ring_.copy_out(ring_.after(packet.at, from), to, bytes);
   }
 
-  /// Step over the packet last peeked at. The producer gets its room back at the next advance().
-  void take(const PeekedPacket& packet) noexcept {
-    next_ = ring_.after(packet.at, packet.descriptor.length8 * 8u + wire::kTrailerBytes);
-    ring_.prefetch(next_);
+  /// Where `bytes` of the packet lie, from `from` bytes behind its first; from + bytes <= header + payload. Null: the ring
+  /// wraps within. The peer may change them; give_back_only_to() keeps them.
+  const std::byte* in_place(const PeekedPacket& packet, std::uint32_t from, std::uint32_t bytes) const noexcept {
+    return ring_.in_place(ring_.after(packet.at, from), bytes);
   }
 
-  /// Give back everything taken. Kick::yes: a producer waits for room, and this made it (vmbus.md 2.3).
+  /// Step over the packet last peeked at. The producer gets its room back at the next advance().
+  void take(const PeekedPacket& packet) noexcept {
+    const RingOffset end = end_of(packet);
+    if (const std::uint32_t left = ring_.distance(end, write_); left > kPrefetch) {
+      ring_.prefetch(ring_.after(end, kPrefetch), std::min(left - kPrefetch, ring_.distance(next_, end)));
+    }
+    next_ = end;
+  }
+
+  /// Where the packet ends; a limit for advance().
+  RingOffset end_of(const PeekedPacket& packet) const noexcept {
+    return ring_.after(packet.at, packet.descriptor.length8 * 8u + wire::kTrailerBytes);
+  }
+
+  /// From now on advance() gives back no more than up to `limit`, which lies among what was taken and not given back: what
+  /// follows is still read in place.
+  void give_back_only_to(RingOffset limit) noexcept {
+    limited_ = true;
+    limit_ = limit;
+  }
+  void give_back_all() noexcept { limited_ = false; }
+
+  /// Give back what was taken. Kick::yes: a producer waits for room, and this made it (vmbus.md 2.3).
   Kick advance() noexcept {
-    if (next_ == published_) return Kick::no;
-    const std::uint32_t freed = ring_.distance(published_, next_);
-    published_ = next_;
-    ring_.read_index().store(next_.v, std::memory_order_seq_cst);                                  // R2, S4
+    const RingOffset to = returnable();
+    if (to == published_) return Kick::no;
+    const std::uint32_t freed = ring_.distance(published_, to);
+    published_ = to;
+    ring_.read_index().store(to.v, std::memory_order_seq_cst);                                     // R2, S4
     const std::uint32_t wanted = ring_.pending_send_size().load(std::memory_order_seq_cst) & ~7u;  // S4
     if (wanted == 0) [[likely]]
       return Kick::no;
     const std::uint32_t write = ring_.write_index().load(std::memory_order_seq_cst);  // S4
     if (!ring_.valid(write)) return Kick::no;                                         // the next peek() finds it
-    const std::uint32_t free = ring_.size() - ring_.distance(next_, {write});
+    const std::uint32_t free = ring_.size() - ring_.distance(to, {write});
     return free > wanted && free - wanted <= freed ? Kick::yes : Kick::no;  // no free - freed: a producer runs ahead
   }
 
   /// The same for a producer that never sleeps.
-  void advance_for_poller() noexcept {
-    if (next_ == published_) return;
-    published_ = next_;
-    ring_.read_index().store(next_.v, std::memory_order_release);  // R2
+  /// @param worth  bytes: with less than that, put it off for some calls. For who knows that the producer looks at
+  ///               read_index only when the ring seems full to it: its own index is on the same line.
+  void advance_for_poller(std::uint32_t worth = 0) noexcept {
+    const RingOffset to = returnable();
+    if (to == published_) return;
+    if (ring_.distance(published_, to) < worth && ++put_off_ < kMostPutOff) return;
+    put_off_ = 0;
+    published_ = to;
+    ring_.read_index().store(to.v, std::memory_order_release);  // R2
   }
 
   /// Before sleeping: unmask, then look again. True: nothing is there, sleep. False: masked again, go on reading.
@@ -108,6 +137,11 @@ class Consumer {
   const RingMemory& memory() const noexcept { return ring_; }
 
  private:
+  static constexpr std::uint32_t kMostPutOff = 256;
+  static constexpr std::uint32_t kPrefetch = 512;  // bytes
+
+  RingOffset returnable() const noexcept { return limited_ ? limit_ : next_; }
+
   Status refresh(std::memory_order order) noexcept {
     if (fault_ != Fault::none) return Status::corrupt;
     const std::uint32_t index = ring_.write_index().load(order);
@@ -115,6 +149,8 @@ class Consumer {
     const bool behind = ring_.distance(published_, {index}) < ring_.distance(published_, next_);  // among what we took
     if (!ring_.valid(index) || behind) return fail(Fault::write_index);
     write_ = {index};
+    // All at once, not one behind the other. Never before they are there: the producer would have to take them back.
+    ring_.prefetch(next_, std::min(ring_.distance(next_, write_), kPrefetch));
     return Status::ok;
   }
 
@@ -134,6 +170,9 @@ class Consumer {
   RingOffset next_;       // the next packet to look at
   RingOffset published_;  // what the peer has been told
   RingOffset write_;      // peer's write_index as last seen
+  RingOffset limit_;      // give back no more than this, if limited_
+  bool limited_{};
+  std::uint32_t put_off_{};
   std::uint32_t max_packet_bytes_{};
   Fault fault_{Fault::none};
 };

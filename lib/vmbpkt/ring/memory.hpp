@@ -104,6 +104,11 @@ class RingMemory {
     asm volatile("" ::"r"(to) : "memory");
   }
 
+  /// The bytes themselves; null if they wrap. `bytes` < size.
+  std::byte* in_place(RingOffset at, std::uint32_t bytes) const noexcept {
+    return bytes <= size_ - at.v ? data_ + at.v : nullptr;
+  }
+
   /// The 8 bytes at `at`, read once; an aligned word never straddles the end.
   std::uint64_t load_word(RingOffset at) const noexcept {
     return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(data_ + at.v)).load(std::memory_order_relaxed);
@@ -115,7 +120,10 @@ class RingMemory {
     page_->feature_bits = wire::kFeaturePendingSendSize;
   }
 
-  void prefetch(RingOffset at) const noexcept { __builtin_prefetch(data_ + at.v); }
+  void prefetch(RingOffset at, std::uint32_t bytes) const noexcept { vmb::prefetch(data_ + at.v, bytes); }
+  void prefetch_for_write(RingOffset at, std::uint32_t bytes) const noexcept {
+    vmb::prefetch_for_write(data_ + at.v, bytes);
+  }
 
  private:
   static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);

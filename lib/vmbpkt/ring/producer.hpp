@@ -5,6 +5,7 @@
 // the copy says full. It knows bytes, not packets: descriptors are the channel's business.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -48,6 +49,27 @@ class Producer {
     return Status::ok;
   }
 
+  /// Room for the payload of one packet behind a header of `header_bytes` (a multiple of 8), to be written in place: what
+  /// is free before the ring's end by the last read_index seen, down to a multiple of 8. Nothing happens before commit().
+  std::span<std::byte> reserve(std::uint32_t header_bytes) const noexcept {
+    const std::uint32_t around = header_bytes + wire::kTrailerBytes;
+    const std::uint32_t before_end = ring_.size() - next_.v;
+    const std::uint32_t free = std::min(free_ - 8, before_end);
+    if (free <= around) return {};
+    return {ring_.in_place(next_, header_bytes) + header_bytes, (free - around) & ~7u};
+  }
+
+  /// The packet whose payload was written where reserve() said; no more than that, and a multiple of 8.
+  template <std::size_t H> void commit(std::span<const std::byte, H> header, std::uint32_t payload_bytes) noexcept {
+    const auto header_bytes = static_cast<std::uint32_t>(header.size());
+    ring_.copy_in(next_, header.data(), header_bytes);
+    const RingOffset end = ring_.after(next_, header_bytes + payload_bytes);
+    const std::uint64_t trailer = std::uint64_t{next_.v} << 32;
+    ring_.copy_in(end, &trailer, sizeof trailer);
+    next_ = ring_.after(end, sizeof trailer);
+    free_ -= header_bytes + payload_bytes + wire::kTrailerBytes;
+  }
+
   /// Forget what was appended since the last publish().
   void revert() noexcept {
     if (fault_ == Fault::none) free_ += ring_.distance(published_, next_);
@@ -66,8 +88,10 @@ class Producer {
   /// The same for a consumer that never sleeps: nothing is to be decided, so no store-to-load order is paid for.
   void publish_to_poller() noexcept {
     if (next_ == published_) return;
-    published_ = next_;
+    const std::uint32_t bytes = ring_.distance(std::exchange(published_, next_), next_);
     ring_.write_index().store(next_.v, std::memory_order_release);  // R1
+    // The lines some packets further on, which the consumer read a lap ago; none that it may not have read yet.
+    if (free_ > 2 * kAhead) ring_.prefetch_for_write(ring_.after(next_, kAhead), std::min(bytes, kAhead));
   }
 
   /// Before sleeping on a full ring: ask for a kick once a packet of `total` ring bytes fits.
@@ -93,6 +117,7 @@ class Producer {
 
  private:
   static constexpr std::byte kZeros[8]{};
+  static constexpr std::uint32_t kAhead = 4096;  // bytes
 
   [[gnu::noinline]] Status make_room(std::uint32_t total) noexcept {
     if (total > ring_.size() - 8) return Status::too_big;
