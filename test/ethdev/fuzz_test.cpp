@@ -82,9 +82,10 @@ TEST_F(Fuzz, GuestNeverHarmsTheHost) {
   host.start();
   std::uint64_t rounds = 0, attaches = 0;
   while (goes_on()) {
-    ScriptedGuest guest{
-        link,
-        {.ring_bytes = 4096u << random_.below(4), .receive_bytes = 64 * 4096, .says_it_is_ours = random_.one_in(2)}};
+    ScriptedGuest guest{link,
+                        {.ring_bytes = 4096u << random_.below(4),
+                         .receive_bytes = 64 * 4096,
+                         .capabilities = random_.one_in(2) ? wire::peer_capability::kAll : 0}};
     if (!eventually([&] { return guest.offered(); }, 50ms)) continue;
     if (!guest.attach()) continue;
     ++attaches;

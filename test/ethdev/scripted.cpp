@@ -178,6 +178,7 @@ void ScriptedGuest::poll() {
   });
   for (const Received& received : all) {
     if (received.type == vmb::wire::PacketType::completion) completions_.emplace_back(received.id, received.payload);
+    if (received.type == vmb::wire::PacketType::in_band) in_band_received.push_back(received);
     if (received.type != vmb::wire::PacketType::transfer_pages) continue;
     transfers.push_back(received);
     if (completes_transfers) (void)complete(received.id);
@@ -292,13 +293,13 @@ bool ScriptedGuest::rndis_init() {
   const auto answer =
       rndis(message_of(wire::RndisInitialize{.request_id = ++request_ids_, .max_transfer_bytes = 0x4000}));
   if (!answer || at<wire::RndisInitializeComplete>(*answer).status != wire::RndisStatus::success) return false;
-  if (!options_.says_it_is_ours) return true;
+  if (options_.capabilities == 0) return true;
   Bytes query = message_of(wire::RndisQuery{.type = wire::RndisType::query,
                                             .length = sizeof(wire::RndisQuery) + sizeof(wire::PeerQuery),
                                             .request_id = ++request_ids_,
                                             .oid = wire::Oid::vmbpmd_peer,
                                             .input_bytes = sizeof(wire::PeerQuery)});
-  const Bytes input = message_of(wire::PeerQuery{.capabilities = wire::peer_capability::kDenseReceive});
+  const Bytes input = message_of(wire::PeerQuery{.capabilities = options_.capabilities});
   append(query, input);
   return rndis(query).has_value();
 }

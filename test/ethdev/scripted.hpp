@@ -100,7 +100,7 @@ class ScriptedGuest final : public Scripted, private vmb::InprocGuest {
     std::uint32_t send_bytes = 256 * 1024;
     std::uint32_t config_mtu = 1514;
     wire::NvspVersion version = wire::NvspVersion::v6_1;
-    bool says_it_is_ours = false;
+    std::uint32_t capabilities = 0;  // wire::peer_capability; it says that it is ours if there are any
   };
 
   explicit ScriptedGuest(const std::string& link) : ScriptedGuest(link, Options{}) {}
@@ -142,6 +142,7 @@ class ScriptedGuest final : public Scripted, private vmb::InprocGuest {
   void poll();
   bool completes_transfers = true;
   std::deque<Received> transfers;
+  std::deque<Received> in_band_received;
 
   std::span<std::byte> section(std::uint32_t index) const {
     return send_.bytes().subspan(index * std::size_t{section_bytes_}, section_bytes_);

@@ -287,7 +287,7 @@ TEST_F(Savings, TowardsAnotherGuestEachFrameHasARangeOfItsOwn) {
   Nic host{"role=host,link=" + link};
   host.start();
   for (const bool ours : {false, true}) {
-    ScriptedGuest guest{link, {.says_it_is_ours = ours}};
+    ScriptedGuest guest{link, {.capabilities = ours ? wire::peer_capability::kDenseReceive : 0}};
     ASSERT_TRUE(guest.attach());
     ASSERT_TRUE(eventually([&] { return host.link_up(); }));
     auto frames = burst(60);

@@ -36,6 +36,7 @@ constexpr std::array kXstats{
     Xstat{"tx_no_room_events", [](End& end) -> Counter& { return end.tx_counters().no_room; }},
     Xstat{"tx_vmbus_packets", [](End& end) -> Counter& { return end.tx_counters().aggregates; }},
     Xstat{"tx_direct_packets", [](End& end) -> Counter& { return end.tx_counters().direct; }},
+    Xstat{"tx_in_ring_packets", [](End& end) -> Counter& { return end.tx_counters().in_ring; }},
     Xstat{"link_attaches", [](End& end) -> Counter& { return end.link_counters().attaches; }},
     Xstat{"link_detaches", [](End& end) -> Counter& { return end.link_counters().detaches; }},
     Xstat{"link_attach_failures", [](End& end) -> Counter& { return end.link_counters().attach_failures; }},

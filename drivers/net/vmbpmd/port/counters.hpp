@@ -53,6 +53,7 @@ struct alignas(vmb::kCacheLine) TxCounters {
   Counter no_room;     // bursts cut short for want of sections or ring space
   Counter aggregates;  // VMBus packets that carried data
   Counter direct;      // frames sent from where they lie, not copied
+  Counter in_ring;     // frames sent in the ring itself
 };
 
 /// Written by the control plane.

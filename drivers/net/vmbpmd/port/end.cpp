@@ -11,10 +11,15 @@ std::uint16_t End::rx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
     rx_abandoned_.store(false, std::memory_order_relaxed);
   std::uint16_t delivered = 0;
   {
-    Receiver in{channel_};
+    Receiver in{*this};
     if (!in) return 0;
     std::uint32_t packets = 0;
     do {  // again only if that costs no look at the peer's index
+      if (const auto plain = deliver_in_ring(in, frames + delivered, static_cast<std::uint16_t>(count - delivered))) {
+        delivered = static_cast<std::uint16_t>(delivered + plain);
+        ++packets;
+        continue;
+      }
       const std::uint32_t read = read_ahead(in);
       const std::uint16_t more = deliver(frames + delivered, static_cast<std::uint16_t>(count - delivered));
       if (read == 0 && more == 0) break;
@@ -41,7 +46,7 @@ void End::read_inbound(Receiver& in, Reader reader) noexcept {
 }
 
 void End::drain_for_sender() noexcept {
-  Receiver in{channel_};
+  Receiver in{*this};
   if (!in) return;
   const bool abandoned = rx_abandoned_.load(std::memory_order_relaxed);
   read_inbound(in, abandoned ? Reader::for_nobody : Reader::other);
@@ -77,7 +82,7 @@ void End::service_unpolled(Clock::time_point now) noexcept {
   const std::uint64_t sends = tx_.packets.value() + tx_.no_room.value();
   const bool tx_only = rx_abandoned_.load(std::memory_order_relaxed) && sends != sends_seen_;
   sends_seen_ = sends;
-  if (Receiver in{channel_}; in) {
+  if (Receiver in{*this}; in) {
     read_inbound(in, Reader::other);
     while (tx_only && !staged_.empty()) drop_oldest(rx_.missed);
   }
@@ -86,7 +91,7 @@ void End::service_unpolled(Clock::time_point now) noexcept {
 }
 
 void End::start_rx(const MbufFiller& filler) noexcept {
-  const Receiver side{channel_, Sender::Wait::yes};
+  const Receiver side{*this, Sender::Wait::yes};
   filler_ = filler;
   rx_started_ = true;
   set_unpack_rules();
@@ -96,7 +101,7 @@ void End::start_rx(const MbufFiller& filler) noexcept {
 }
 
 void End::stop_rx() noexcept {
-  const Receiver side{channel_, Sender::Wait::yes};
+  const Receiver side{*this, Sender::Wait::yes};
   rx_started_ = false;
   filler_ = {};
   while (!staged_.empty()) drop_oldest(rx_.missed);
@@ -122,7 +127,13 @@ bool End::reset_sides() noexcept {
   return due_.reset(kMaxDue) && inbox_.reset();
 }
 
-void End::lose_staged() noexcept {
+void End::close_data() noexcept {
+  if (Receiver in{*this, Sender::Wait::yes}; in && in.fault() == vmb::Fault::none) {
+    std::uint32_t reads = 0;
+    do { read_inbound(in, Reader::other); } while (in.has_seen_more() && ++reads < kMaxReadsAtClose);
+  }
+  channel_.close();
+  (void)take_fault();  // the channel is closed anyway
   while (!staged_.empty()) drop_oldest(links_.lost_in_flight);
 }
 

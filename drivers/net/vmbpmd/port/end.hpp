@@ -16,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "channel/channel.hpp"
@@ -109,8 +110,26 @@ class End {
   LinkCounters& link_counters() noexcept { return links_; }
 
  protected:
-  using Receiver = vmb::Channel::Receiver;
   using Sender = vmb::Channel::Sender;
+
+  /// The inbound ring, owned for one burst; what is staged in place there is not given back.
+  class Receiver : public vmb::Channel::Receiver {
+   public:
+    explicit Receiver(End& end, Sender::Wait wait = Sender::Wait::no) noexcept
+        : vmb::Channel::Receiver(end.channel_, wait), staged_(end.staged_) {}
+    ~Receiver() {
+      if (!*this) return;
+      give_back_late(ring().memory().size() / 8);
+      if (const auto limit = staged_.ring_limit(); limit) {
+        ring().give_back_only_to(*limit);
+      } else {
+        ring().give_back_all();
+      }
+    }
+
+   private:
+    const StagedTransactions& staged_;
+  };
 
   /// Who reads the inbound ring, and so what becomes of what finds no place among the staged transactions.
   enum class Reader : std::uint8_t {
@@ -125,6 +144,7 @@ class End {
     bool one_message_a_piece{};       // what follows it in the piece is nothing
     std::uint32_t max_frame{};        // bytes
     std::uint32_t max_messages{~0u};  // in a transaction
+    bool frames_in_ring{};            // wire::peer_capability::kFramesInRing
     bool filters{};                   // only `mac`, and what for_us() says
     bool all_multicast{};
     wire::MacAddress mac{};
@@ -149,6 +169,15 @@ class End {
   /// it. Receiving side.
   /// @return false: it does not hold; nothing has happened.
   virtual bool take_control(std::uint64_t id, const PieceView& view, std::uint64_t bytes) noexcept = 0;
+
+  /// The next packet holds RNDIS messages itself, as our own peer may write it: stage them.
+  /// @return what take_packet() returns; nothing: it is another packet.
+  std::optional<bool> take_frames(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept;
+
+  /// Send leading frames in the ring itself, if all of them together are little. Sending side.
+  /// @return how many, 0: the ring is full of them; nothing: they are to be sent in another way.
+  std::optional<std::uint16_t> send_in_ring(Sender& out, rte_mbuf** frames, std::uint16_t count,
+                                            std::uint32_t max_frame) noexcept;
 
   /// Write acknowledgements that are due; those that do not fit wait. Sending side.
   virtual void acknowledge(Sender& out) noexcept = 0;
@@ -183,8 +212,8 @@ class End {
   /// Control plane, a new channel is about to open. @return false: no memory.
   [[nodiscard]] bool reset_sides() noexcept;
 
-  /// Control plane, the channel is closed: frames not delivered are lost and counted.
-  void lose_staged() noexcept;
+  /// Control plane: close the channel; frames that came and were not delivered are lost and counted.
+  void close_data() noexcept;
 
   vmb::Channel channel_;
 
@@ -217,11 +246,16 @@ class End {
   // end_rx.cpp
   enum class Found : std::uint8_t { frame, no_frame, no_mbuf };
 
+  /// The messages that the packet holds itself, as our own peer may write them; no bytes: it is another packet.
+  /// @return nowhere, but bytes: they do not hold.
+  Piece frames_in(const Receiver& in, const vmb::PeekedPacket& packet) const noexcept;
+
   /// Take a few packets out of the ring, so that the next transaction's memory is on its way while one is read.
   /// @return how many packets.
   std::uint32_t read_ahead(Receiver& in) noexcept;
 
   /// Read staged transactions. @return frames delivered; fewer than `count`: nothing is left, or the pool is short.
+  std::uint16_t deliver_in_ring(Receiver& in, rte_mbuf** frames, std::uint16_t count) noexcept;
   std::uint16_t deliver(rte_mbuf** frames, std::uint16_t count) noexcept;
   bool deliver_plain(rte_mbuf** frames, std::uint16_t count, std::uint16_t& done, std::uint64_t& bytes) noexcept;
   bool deliver_split(rte_mbuf** frames, std::uint16_t count, std::uint16_t& done, std::uint64_t& bytes) noexcept;
@@ -241,7 +275,9 @@ class End {
 
   void set_unpack_rules() noexcept;
 
+  static constexpr std::uint32_t kMaxInRing = 1024;         // bytes of messages: more are better off in a section
   static constexpr std::uint32_t kMaxPacketsPerRead = 256;  // so that no peer can pin an lcore (netvsc.md 6.1)
+  static constexpr std::uint32_t kMaxReadsAtClose = 64;
   static constexpr std::uint32_t kMaxDue = 2048;
   // An application that stops polling is late, and back-pressure holds its frames; one that never began is tx-only.
   static constexpr auto kAbandonedAfter = std::chrono::seconds{5};

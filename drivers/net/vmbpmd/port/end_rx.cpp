@@ -45,6 +45,61 @@ void End::stage(std::uint64_t id, Reader reader) noexcept {
   if (!rx_started_) drop_oldest(rx_.missed);  // it is the only one
 }
 
+Piece End::frames_in(const Receiver& in, const vmb::PeekedPacket& packet) const noexcept {
+  wire::NvspRndisPacket first;
+  std::array<std::byte, sizeof first> copy;
+  if (!rx_rules_.frames_in_ring || packet.descriptor.type != vmb::wire::PacketType::in_band ||
+      packet.wants_completion() || in.copy_payload(packet, copy) < copy.size()) {
+    return {};
+  }
+  first = vmb::load<wire::NvspRndisPacket>(copy);
+  if (first.type != wire::NvspType::send_rndis_packet || first.section_index != wire::kNoSection) return {};
+  const bool inside =
+      first.section_bytes >= sizeof(wire::RndisHeader) && first.section_bytes <= packet.payload_bytes() - sizeof first;
+  if (!inside) return {nullptr, 1};
+  return {in.payload_in_place(packet, sizeof first, first.section_bytes), first.section_bytes};
+}
+
+/// The plainest case, without a stop in between: nothing is staged, and the next packet holds plain messages itself.
+/// @return 0: it is not so.
+std::uint16_t End::deliver_in_ring(Receiver& in, rte_mbuf** frames, std::uint16_t count) noexcept {
+  vmb::PeekedPacket packet;
+  if (!staged_.empty() || !rx_rules_.frames_in_ring || !filler_.ready() || in.peek(packet) != vmb::Status::ok) return 0;
+  const Piece messages = frames_in(in, packet);
+  if (messages.at == nullptr || messages.bytes < kSmallestMessage) return 0;
+  const std::uint32_t most = std::min<std::uint32_t>(count, rx_rules_.max_messages);
+  const std::uint32_t expected = expected_messages(messages);
+  const auto wanted = static_cast<std::uint16_t>(expected);
+  if (expected > most || !filler_.take(frames, wanted)) return 0;
+  const Unpacked got = loops_->unpack(messages.at, messages.bytes, frames, wanted, unpack_rules_);
+  if (got.bytes != messages.bytes) {  // one is not plain
+    filler_.give_back(frames, wanted);
+    return 0;
+  }
+  filler_.give_back(frames + got.frames, static_cast<std::uint16_t>(wanted - got.frames));
+  in.take(packet);
+  std::uint64_t bytes = got.payload;
+  const std::uint16_t kept = rx_rules_.filters ? keep_ours(frames, got.frames, bytes) : got.frames;
+  rx_.packets.add(kept);
+  rx_.bytes.add(bytes);
+  return kept;
+}
+
+std::optional<bool> End::take_frames(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
+  const Piece messages = frames_in(in, packet);
+  if (messages.bytes == 0) return std::nullopt;
+  if (!make_room(1, reader)) return false;
+  if (messages.at == nullptr) {  // it says more than there is, or wraps, as ours never does
+    rx_.bad_message.add();
+    return true;
+  }
+  staged_.add_piece(messages.at, messages.bytes);
+  if (reader == Reader::receiver) staged_.prefetch_added();
+  staged_.commit_in_ring(packet.at, in.ring().end_of(packet));
+  if (!rx_started_) drop_oldest(rx_.missed);  // it is the only one
+  return true;
+}
+
 std::uint32_t End::read_ahead(Receiver& in) noexcept {
   std::uint32_t packets = 0;
   vmb::PeekedPacket packet;
@@ -132,6 +187,7 @@ End::Found End::read_message(rte_mbuf** frame) noexcept {
   const std::uint64_t available = rx_rules_.pieces_stand_alone ? staged_.piece().bytes : transaction.bytes;
   if (available < sizeof(wire::RndisHeader)) return bad_message();
   if (view.load<wire::RndisHeader>(0).type != wire::RndisType::packet) {
+    if (transaction.in_ring) return bad_message();  // control messages want to be completed
     if (!rx_rules_.pieces_stand_alone && transaction.messages > 0) return bad_message();
     if (!take_control(transaction.id, view, available)) return bad_message();
     if (!rx_rules_.pieces_stand_alone) {
@@ -189,7 +245,7 @@ void End::finish_oldest() noexcept {
   const Transaction& oldest = staged_.front();
   const bool good =
       !oldest.any_bad || (rx_rules_.pieces_stand_alone && oldest.any_good);  // one range that holds is enough
-  owe(oldest.id, good ? wire::NvspStatus::success : wire::NvspStatus::failure);
+  if (!oldest.in_ring) owe(oldest.id, good ? wire::NvspStatus::success : wire::NvspStatus::failure);
   staged_.pop();
 }
 

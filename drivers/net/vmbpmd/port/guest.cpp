@@ -127,12 +127,11 @@ void Guest::close_channel() noexcept {
   if (state_ == State::waiting) return;
   if (state_ != State::attaching) links_.detaches.add();
   state_ = State::waiting;
-  channel_.close();
+  close_data();
   link_->close();
   for (const std::uint32_t gpadl : gpadls_) link_->teardown_gpadl(gpadl);
   nvsp_.abandon(nvsp::Failure::channel_closed);
   (void)rndis_.abandon(rndis::Failure::channel_closed);
-  lose_staged();
   for (std::uint32_t i = 0; i < kDirectSlots; ++i) {
     rte_mbuf* const frame = direct_[i].frame.exchange(nullptr, std::memory_order_relaxed);
     if (frame == nullptr) continue;
@@ -320,11 +319,14 @@ bool Guest::send_rndis() noexcept {
 void Guest::start_data() noexcept {
   const nvsp::GuestResult& buffers = nvsp_.result();
   const rndis::GuestResult& nic = rndis_.result();
+  const auto agreed = [&nic](std::uint32_t capability) { return (nic.peer_capabilities & capability) == capability; };
+  const bool in_ring = agreed(wire::peer_capability::kFramesInRing | wire::peer_capability::kDenseReceive);
   {
-    const Receiver side{channel_, Sender::Wait::yes};
+    const Receiver side{*this, Sender::Wait::yes};
     set_rx_rules({.pieces_stand_alone = true,
-                  .one_message_a_piece = (nic.peer_capabilities & wire::peer_capability::kDenseReceive) == 0,
-                  .max_frame = max_frame_in_});
+                  .one_message_a_piece = !agreed(wire::peer_capability::kDenseReceive),
+                  .max_frame = max_frame_in_,
+                  .frames_in_ring = in_ring});
   }
   const Sender side{channel_, Sender::Wait::yes};
   out_.section_bytes = buffers.section_bytes;
@@ -334,8 +336,8 @@ void Guest::start_data() noexcept {
   out_.max_frame = std::min(std::uint32_t{mtu()} + kFrameOverhead, nic.max_transfer_bytes - rndis::kPacketHeaderBytes);
   const std::uint32_t fits_section = out_.max_bytes - rndis::kPacketHeaderBytes - out_.alignment;
   out_.copybreak = std::min({config_.tx_copybreak, out_.max_frame, fits_section});
-  const bool batches = (nic.peer_capabilities & wire::peer_capability::kDirectBatches) != 0;
-  out_.direct_batch = batches ? std::min(kMaxDirectBatch, nic.max_packets) : 1;
+  out_.in_ring = in_ring;
+  out_.direct_batch = agreed(wire::peer_capability::kDirectBatches) ? std::min(kMaxDirectBatch, nic.max_packets) : 1;
   out_.free_sections.reset(buffers.section_count);
   for (std::uint32_t i = 0; i < buffers.section_count; ++i) out_.free_sections.push(kFirstSectionSlot + i);
 }

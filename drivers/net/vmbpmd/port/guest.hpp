@@ -120,6 +120,7 @@ class Guest final : public End, private vmb::InprocGuest {
     std::uint32_t payload_bytes;
   };
   std::byte* section_at(std::uint32_t slot) const noexcept;
+  std::uint16_t send_elsewhere(Sender& out, rte_mbuf** frames, std::uint16_t count) noexcept;
   bool open_section(Section& section) noexcept;
   std::uint16_t fill(Section& section, rte_mbuf** frames, std::uint16_t count) noexcept;
   bool close_section(Sender& out, Section& section) noexcept;
@@ -156,6 +157,7 @@ class Guest final : public End, private vmb::InprocGuest {
     FreeList free_sections;
     std::vector<std::uint32_t> free_direct;
     std::uint32_t bounce_bytes{};
+    bool in_ring{};                 // the host takes frames in the ring itself
     std::uint32_t direct_batch{1};  // frames that a GPA-direct packet may hold
     std::uint32_t last_used{};      // bytes of a section
   } out_;

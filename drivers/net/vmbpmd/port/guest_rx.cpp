@@ -16,6 +16,7 @@ bool Guest::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader re
     case PacketType::transfer_pages: return take_transfer(in, packet, reader);
     case PacketType::completion: take_completion(in, packet); return true;
     case PacketType::in_band: {
+      if (const auto taken = take_frames(in, packet, reader); taken) return *taken;
       std::array<std::byte, 256> message;
       const std::uint32_t bytes = in.copy_payload(packet, message);
       const bool posted = post(ControlKind::nvsp_message, packet.descriptor.transaction_id, packet.wants_completion(),

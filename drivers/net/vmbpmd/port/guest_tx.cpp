@@ -16,7 +16,24 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   if (!out || !out_.up) return 0;
   take_returned();
   if (!due_.empty()) acknowledge(out);
+  std::uint16_t sent = 0;
+  if (out_.in_ring && count > 0) {
+    const auto in_ring = send_in_ring(out, frames, count, out_.copybreak);
+    sent = in_ring.value_or(0);
+    if (sent == count) return count;
+    if (in_ring == 0) {
+      tx_.no_room.add();
+      return 0;
+    }
+  }
+  sent =
+      static_cast<std::uint16_t>(sent + send_elsewhere(out, frames + sent, static_cast<std::uint16_t>(count - sent)));
+  if (sent < count) tx_.no_room.add();
+  return sent;
+}
 
+/// In sections, or from where they lie.
+std::uint16_t Guest::send_elsewhere(Sender& out, rte_mbuf** frames, std::uint16_t count) noexcept {
   Section section{};
   bool open = false;
   std::uint16_t sent = 0;     // frames whose fate is settled: in a packet in the ring, or refused
@@ -65,7 +82,6 @@ std::uint16_t Guest::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
     pending = static_cast<std::uint16_t>(pending + fill(section, next, static_cast<std::uint16_t>(most)));
   }
   (void)finish_section();
-  if (sent < count) tx_.no_room.add();
   tx_.packets.add(packets);
   tx_.bytes.add(bytes);
   return sent;

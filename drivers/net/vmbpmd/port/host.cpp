@@ -55,6 +55,7 @@ std::optional<std::uint64_t> Host::gpadl_bytes(std::uint32_t handle) noexcept {
 
 void Host::channel_opened(const vmb::ChannelParts& parts) noexcept {
   (void)reset_sides();
+  set_rx_rules({});
   waiting_.clear();
   nvsp_.reset();
   rndis_.reset(wire::kDefaultConfigMtu);
@@ -72,8 +73,7 @@ void Host::stop_running() noexcept {
 void Host::channel_closed() noexcept {
   stop_running();
   open_ = false;
-  channel_.close();
-  lose_staged();
+  close_data();
   waiting_.clear();
   forget_buffers();
   out_.up = false;
@@ -148,7 +148,7 @@ void Host::answer_nvsp(const Inbox::Message& message) noexcept {
 void Host::on_nvsp(const nvsp::HostEvent& event) noexcept {
   using nvsp::HostEventKind;
   const Sender sending{channel_, Sender::Wait::yes};
-  const Receiver receiving{channel_, Sender::Wait::yes};
+  const Receiver receiving{*this, Sender::Wait::yes};
   switch (event.kind) {
     case HostEventKind::send_connected:
       send_buffer_ = link_->gpadl(event.gpadl);
@@ -218,8 +218,9 @@ void Host::answer_rndis(const Inbox::Message& message) noexcept {
       update_sides();
       break;
     case HostEventKind::peer_agreed: {
+      update_sides();  // the guest may send in its ring from now on
       const Sender sending{channel_, Sender::Wait::yes};
-      const Receiver receiving{channel_, Sender::Wait::yes};
+      const Receiver receiving{*this, Sender::Wait::yes};
       // The layout changes only while no frame is under way: our guest asks before it sets its first filter.
       const bool dense = (rndis_.peer_capabilities() & wire::peer_capability::kDenseReceive) != 0;
       take_returned();
@@ -269,14 +270,17 @@ bool Host::send_rndis(Sender& out, std::span<const std::byte> message) noexcept 
 
 void Host::update_sides() noexcept {
   const Sender sending{channel_, Sender::Wait::yes};
-  const Receiver receiving{channel_, Sender::Wait::yes};
+  const Receiver receiving{*this, Sender::Wait::yes};
   out_.up = link().up;
   out_.max_frame = nvsp_.config_mtu() + kVlanTag;
+  constexpr std::uint32_t kInRing = wire::peer_capability::kFramesInRing | wire::peer_capability::kDenseReceive;
+  out_.in_ring = (rndis_.peer_capabilities() & kInRing) == kInRing;
   out_.filter = rndis_.packet_filter();
   out_.guest_mac = rndis_.mac();
   out_.multicast.assign(rndis_.multicast().begin(), rndis_.multicast().end());
   set_rx_rules({.max_frame = nvsp_.config_mtu() + kVlanTag,
                 .max_messages = config_.max_packets,
+                .frames_in_ring = rx_rules_.frames_in_ring || out_.in_ring,  // after a halt some are still on their way
                 .filters = !wanted_.promiscuous,
                 .all_multicast = wanted_.all_multicast,
                 .mac = wanted_.mac});

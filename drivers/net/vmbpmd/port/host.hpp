@@ -82,6 +82,7 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
 
   // host_tx.cpp: the sending side
   class Burst;
+  std::uint16_t send_in_chunks(Sender& out, rte_mbuf** frames, std::uint16_t count) noexcept;
   bool takes_all() const noexcept;
   bool wanted_by_guest(const rte_mbuf* frame) const noexcept;
   std::uint16_t leading_wanted(rte_mbuf** frames, std::uint16_t count) const noexcept;
@@ -110,6 +111,7 @@ class Host final : public End, private vmb::InprocHost, private nvsp::BufferTabl
     bool up{};
     std::uint32_t max_frame{};
     std::uint32_t filter{};
+    bool in_ring{};  // the guest takes frames in the ring itself
     wire::MacAddress guest_mac{};
     std::vector<wire::MacAddress> multicast;
     FreeList free_chunks;

@@ -14,6 +14,8 @@ using vmb::wire::PacketType;
 bool Host::take_packet(Receiver& in, const vmb::PeekedPacket& packet, Reader reader) noexcept {
   switch (packet.descriptor.type) {
     case PacketType::in_band:
+      if (const auto taken = take_frames(in, packet, reader); taken) return *taken;
+      [[fallthrough]];
     case PacketType::gpa_direct: return take_message(in, packet, reader);
     case PacketType::completion: take_completion(in, packet); return true;
     case PacketType::transfer_pages: (void)in.fail(Fault::packet_type); return false;  // only hosts may

@@ -105,7 +105,23 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   if (!out || !out_.up) return 0;
   take_returned();
   if (!due_.empty()) acknowledge(out);
+  std::uint16_t sent = 0;
+  if (out_.in_ring && count > 0 && wanted_by_guest(*frames)) {
+    const auto in_ring = send_in_ring(out, frames, leading_wanted(frames, count), out_.max_frame);
+    sent = in_ring.value_or(0);
+    if (sent == count) return count;
+    if (in_ring == 0) {
+      tx_.no_room.add();
+      return 0;
+    }
+  }
+  sent =
+      static_cast<std::uint16_t>(sent + send_in_chunks(out, frames + sent, static_cast<std::uint16_t>(count - sent)));
+  if (sent < count) tx_.no_room.add();
+  return sent;
+}
 
+std::uint16_t Host::send_in_chunks(Sender& out, rte_mbuf** frames, std::uint16_t count) noexcept {
   Burst burst{*this, out};
   std::uint16_t sent = 0;     // frames whose fate is settled
   std::uint16_t pending = 0;  // frames in the packet being filled, behind them
@@ -155,7 +171,6 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
     }
   }
   (void)finish_packet();
-  if (sent < count) tx_.no_room.add();
   tx_.packets.add(packets);
   tx_.bytes.add(bytes);
   return sent;

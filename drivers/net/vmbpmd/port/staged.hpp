@@ -2,7 +2,8 @@
 // Received transactions between ring and application: where their bytes lie in shared memory.
 //
 // A ring packet becomes pieces; its ring bytes are then free, its section or pages are not until the transaction is
-// acknowledged. Messages are judged when they are read, so a transaction costs one entry whatever the number of its
+// acknowledged. Where the messages lie in the ring itself, there is nothing to acknowledge, and its bytes are free when
+// they are read. Messages are judged when they are read, so a transaction costs one entry whatever the number of its
 // frames. Both queues are bounded; when they are empty they start again at their beginning, so that a receiver that
 // keeps up stays in a few warm lines. Owned by who holds the inbound ring.
 #pragma once
@@ -12,9 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "base/bits.hpp"
+#include "ring/memory.hpp"
 
 namespace vmbpmd {
 
@@ -32,6 +35,8 @@ struct Transaction {
   std::uint32_t messages;  // read so far
   bool any_good;           // of these, a frame that holds
   bool any_bad;            // one that does not
+  bool in_ring;            // its pieces lie in the ring
+  vmb::RingOffset end;     // of its ring packet, if they do
 };
 
 /// Pieces next to one another in the queue, read as one sequence of bytes.
@@ -40,11 +45,11 @@ class PieceView;
 class StagedTransactions {
  public:
   // All that our own peer can have under way, so that a control message behind it is always reached: 341 sections and
-  // 128 direct frames of a few pieces one way, a piece for each chunk of 4 MiB the other. A foreign host has 2,470
-  // suballocs there.
+  // 128 direct frames of a few pieces one way, a piece for each chunk of 4 MiB the other, and 1,260 packets in half a
+  // ring. A foreign host has 2,470 suballocs there.
   static constexpr std::uint32_t kMaxPieces = 15 * 1024;
   static constexpr std::uint32_t kMaxPiecesOfOne = 1024;
-  static constexpr std::uint32_t kMaxTransactions = 1024;
+  static constexpr std::uint32_t kMaxTransactions = 2048;
 
   bool empty() const noexcept { return first_transaction_ == last_transaction_; }
   std::uint32_t size() const noexcept { return last_transaction_ - first_transaction_; }
@@ -64,9 +69,24 @@ class StagedTransactions {
 
   /// They are a transaction. Room was judged before.
   void commit(std::uint64_t id) noexcept {
-    transactions_[last_transaction_++ % kMaxTransactions] = {id, added_bytes_, added_ - committed_, 0, false, false};
+    transactions_[last_transaction_++ % kMaxTransactions] = {
+        id, added_bytes_, added_ - committed_, 0, false, false, false, {}};
     committed_ = added_;
     added_bytes_ = 0;
+  }
+
+  /// The same for pieces that lie in the ring, in the packet of [from, end).
+  void commit_in_ring(vmb::RingOffset from, vmb::RingOffset end) noexcept {
+    if (in_ring_++ == 0) ring_limit_ = from;
+    transactions_[last_transaction_++ % kMaxTransactions] = {0,    added_bytes_, added_ - committed_, 0, false, false,
+                                                             true, end};
+    committed_ = added_;
+    added_bytes_ = 0;
+  }
+
+  /// How far the ring may be given back, if not all of it.
+  std::optional<vmb::RingOffset> ring_limit() const noexcept {
+    return in_ring_ > 0 ? std::optional{ring_limit_} : std::nullopt;
   }
 
   /// Have the pieces' memory on its way: the lines of a whole section are worth more at once than one after another.
@@ -112,6 +132,10 @@ class StagedTransactions {
   /// The oldest transaction is done with.
   void pop() noexcept {
     first_ += front().pieces;
+    if (front().in_ring) {
+      --in_ring_;
+      ring_limit_ = front().end;
+    }
     ++first_transaction_;
     if (empty()) clear();
   }
@@ -120,6 +144,7 @@ class StagedTransactions {
     added_bytes_ = 0;
     first_ = added_ = committed_ = 0;
     first_transaction_ = last_transaction_ = 0;
+    in_ring_ = 0;
   }
 
  private:
@@ -138,6 +163,8 @@ class StagedTransactions {
   std::uint32_t first_{}, committed_{}, added_{};
   std::uint32_t first_transaction_{}, last_transaction_{};
   std::uint64_t added_bytes_{};
+  std::uint32_t in_ring_{};
+  vmb::RingOffset ring_limit_{};
 };
 
 class PieceView {

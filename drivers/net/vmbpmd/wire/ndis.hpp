@@ -276,7 +276,10 @@ inline constexpr std::uint32_t kDenseReceive = 1u << 0;
 inline constexpr std::uint32_t kUnfinishedChecksums = 1u << 1;
 /// A GPA-direct packet may hold as many messages as a section, in up to 64 ranges.
 inline constexpr std::uint32_t kDirectBatches = 1u << 2;
-inline constexpr std::uint32_t kAll = kDenseReceive | kDirectBatches;  // what both ends of ours offer
+/// An in-band packet that wants no completion may hold RNDIS PACKET messages behind the 16 bytes of a SEND_RNDIS_PACKET
+/// message without a section; its section_bytes says how many bytes. With kDenseReceive only.
+inline constexpr std::uint32_t kFramesInRing = 1u << 3;
+inline constexpr std::uint32_t kAll = kDenseReceive | kDirectBatches | kFramesInRing;  // what both ends of ours offer
 }  // namespace peer_capability
 
 }  // namespace vmbpmd::wire
