@@ -22,6 +22,9 @@ class Counter {
     return value_.load(std::memory_order_relaxed) - base_.load(std::memory_order_relaxed);
   }
 
+  /// Since it was made, whatever reset() did.
+  std::uint64_t total() const noexcept { return value_.load(std::memory_order_relaxed); }
+
   /// From any thread: later values count from here. What is added meanwhile is not lost.
   void reset() noexcept { base_.store(value_.load(std::memory_order_relaxed), std::memory_order_relaxed); }
 

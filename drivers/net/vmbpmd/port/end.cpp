@@ -2,6 +2,7 @@
 #include "port/end.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vmbpmd {
 
@@ -67,24 +68,31 @@ bool End::post(ControlKind kind, std::uint64_t id, bool wants_completion, std::s
   return true;
 }
 
+bool End::only_sends(Clock::time_point now) noexcept {
+  unpolled_for_ += std::min<Clock::duration>(now - looked_at_, kLongestLook);
+  looked_at_ = now;
+  const std::uint64_t sends = all_sends();
+  const bool never_began = polls_seen_ == polls_at_start_ && sends - sends_at_poll_ >= kManySends;
+  if (unpolled_for_ > (never_began ? kNeverPolledAfter : kAbandonedAfter)) {
+    rx_abandoned_.store(true, std::memory_order_relaxed);
+  }
+  const bool has_sent = std::exchange(sends_seen_, sends) != sends;
+  return has_sent && rx_abandoned_.load(std::memory_order_relaxed);
+}
+
 void End::service_unpolled(Clock::time_point now) noexcept {
   const std::uint32_t polls = polls_.load(std::memory_order_relaxed);
   if (polls != polls_seen_) {
     polls_seen_ = polls;
-    polled_at_ = now;
+    sends_at_poll_ = sends_seen_ = all_sends();
+    looked_at_ = now;
+    unpolled_for_ = {};
     return;
   }
-  const bool polled_before = polls != polls_at_start_;
-  if (now - polled_at_ > (polled_before ? kAbandonedAfter : kNeverPolledAfter)) {
-    rx_abandoned_.store(true, std::memory_order_relaxed);
-  }
-  // An application that sends and never receives: what waits for it would stop its peer.
-  const std::uint64_t sends = tx_.packets.value() + tx_.no_room.value();
-  const bool tx_only = rx_abandoned_.load(std::memory_order_relaxed) && sends != sends_seen_;
-  sends_seen_ = sends;
+  const bool drops = only_sends(now);  // what waits for its rx_burst would stop its peer
   if (Receiver in{*this}; in) {
     read_inbound(in, Reader::other);
-    while (tx_only && !staged_.empty()) drop_oldest(rx_.missed);
+    while (drops && !staged_.empty()) drop_oldest(rx_.missed);
   }
   if (due_.empty()) return;
   if (Sender out{channel_}; out) acknowledge(out);
@@ -95,8 +103,9 @@ void End::start_rx(const MbufFiller& filler) noexcept {
   filler_ = filler;
   rx_started_ = true;
   set_unpack_rules();
-  polls_at_start_ = polls_.load(std::memory_order_relaxed);
-  polled_at_ = Clock::now();
+  polls_seen_ = polls_at_start_ = polls_.load(std::memory_order_relaxed);
+  sends_at_poll_ = sends_seen_ = all_sends();
+  unpolled_for_ = {};
   rx_abandoned_.store(false, std::memory_order_relaxed);
 }
 

@@ -279,15 +279,27 @@ class End {
   static constexpr std::uint32_t kMaxPacketsPerRead = 256;  // so that no peer can pin an lcore (netvsc.md 6.1)
   static constexpr std::uint32_t kMaxReadsAtClose = 64;
   static constexpr std::uint32_t kMaxDue = 2048;
-  // An application that stops polling is late, and back-pressure holds its frames; one that never began is tx-only.
+  // An application that stops polling is late, and back-pressure holds its frames; one that never began, and sends much,
+  // is tx-only. Time counts as far as this thread sees it pass: not while the process is stopped, or the machine is busy.
   static constexpr auto kAbandonedAfter = std::chrono::seconds{5};
   static constexpr auto kNeverPolledAfter = std::chrono::milliseconds{100};
+  static constexpr std::uint64_t kManySends = 4096;  // VMBus packets, and bursts cut short
+  static constexpr auto kLongestLook = std::chrono::milliseconds{10};
+
+  /// VMBus packets sent and bursts cut short, ever.
+  std::uint64_t all_sends() const noexcept { return tx_.aggregates.total() + tx_.no_room.total(); }
+
+  /// Control plane, no rx burst since the last look. @return true: the application sends, and is taken not to receive.
+  bool only_sends(Clock::time_point now) noexcept;
 
   alignas(vmb::kCacheLine) std::atomic<std::uint32_t> polls_{};  // rx bursts; its writer is the polling lcore
   std::atomic<bool> rx_abandoned_{};  // no rx burst for so long that a sender may drop what stands in its way
+
+  // control plane
   std::uint32_t polls_seen_{}, polls_at_start_{};
-  std::uint64_t sends_seen_{};
-  Clock::time_point polled_at_{};
+  std::uint64_t sends_seen_{}, sends_at_poll_{};
+  Clock::time_point looked_at_{};
+  Clock::duration unpolled_for_{};
 };
 
 }  // namespace vmbpmd
