@@ -9,7 +9,7 @@
 #include "ethdev/frames.hpp"
 #include "port/eal_memory.hpp"
 #include "port/guest.hpp"
-#include "port/host.hpp"
+#include "port/loop.hpp"
 
 namespace vmbpmd::test {
 namespace {
@@ -161,6 +161,38 @@ TEST_F(LatePair, ThatWasStoppedWithItsWholeProcessLosesNothing) {
   EXPECT_EQ(receive_all(guest_), 99u);
   EXPECT_EQ(guest_.rx_counters().missed.value(), 0u);
   (void)receive_all(host);
+}
+
+class LateLoop : public Late {
+ protected:
+  LateLoop() { attach(loop_.host()); }
+  ~LateLoop() override {
+    loop_.host().close();
+    loop_.drop();
+  }
+
+  Loop loop_{host_config(true)};
+};
+
+TEST_F(LateLoop, ThatReceivesAFrameASecondLosesNothing) {
+  std::uint32_t sent = 0, received = 0;
+  const auto turn = [&](std::uint32_t frames, std::uint16_t most) {
+    sent += frames > 0 ? send(guest_, frames, 1400) : 0;
+    loop_.turn();
+    received += most > 0 ? receive(guest_, most) : 0;
+  };
+  for (int second = 0; second < 12; ++second) {
+    turn(32, 1);
+    for (int i = 0; i < 1000; ++i) {
+      turn(32, 0);
+      pass(1ms);
+    }
+  }
+  ASSERT_GT(guest_.tx_counters().no_room.value(), 1000u) << "no back-pressure";
+  for (int i = 0; i < 20000 && received < sent; ++i) turn(0, 64);
+  EXPECT_EQ(received, sent);
+  EXPECT_EQ(loop_.host().rx_counters().missed.value(), 0u);
+  EXPECT_EQ(guest_.rx_counters().missed.value(), 0u);
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ class Loop {
     if (held_ == 0) {
       first_ = 0;
       held_ = host_.rx_burst(frames_.data(), static_cast<std::uint16_t>(frames_.size()));
+    } else {
+      (void)host_.rx_burst(nullptr, 0);  // it has a receiver, however long what is held has to wait
     }
     if (held_ > 0) {
       const std::uint16_t sent = host_.tx_burst(frames_.data() + first_, held_);
