@@ -33,10 +33,15 @@ VMB_ON_EXIT=()
 on_exit() { VMB_ON_EXIT=("$(printf '%q ' "$@")" "${VMB_ON_EXIT[@]}"); }
 run_on_exit() {
   local status=$? command
+  trap '' INT TERM HUP
   for command in "${VMB_ON_EXIT[@]}"; do eval "$command" || true; done
   exit "$status"
 }
 trap run_on_exit EXIT
+# Without these bash goes on when a signal came to it alone and the command it waits for ended well.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # --- the plugin ------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import cases_data
+import cases_demo
 import cases_errors
 import cases_life
 import netns
@@ -25,7 +26,7 @@ import pair as pairs
 import tap
 
 COMMON_SH = Path(__file__).resolve().parents[2] / "scripts" / "common.sh"
-CASE_MODULES = (cases_data, cases_life, cases_errors)  # importing them is what registers their cases
+CASE_MODULES = (cases_data, cases_life, cases_errors, cases_demo)  # importing them is what registers their cases
 
 
 def main() -> int:
