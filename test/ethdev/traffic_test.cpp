@@ -178,18 +178,25 @@ TEST_P(Traffic, SharedMbufsAreReadAndNotKept) {
 
 TEST_P(Traffic, FramesThatAreNoneAreFreedAndCounted) {
   Pool pool;
-  Pair pair{Nic::Options{}, GetParam().guest_args};
-  pair.start();
-  Random random;
-  Shaper shaper{pool, random, Shaper::whole};
-  rte_mbuf* const empty = rte_pktmbuf_alloc(pool.get());
-  rte_mbuf* frames[4] = {shaper.make(random_frame(random, 60)), empty, shaper.make(Bytes(13)),
-                         shaper.make(random_frame(random, 14))};
-  EXPECT_EQ(from(pair).tx(frames), 4);
-  std::uint32_t got = 0;
-  EXPECT_TRUE(eventually([&] { return (got += to(pair).drop_received()) == 2; }));
-  EXPECT_EQ(from(pair).xstat("tx_malformed_dropped_packets"), 2u);
-  EXPECT_EQ(from(pair).stats().oerrors, 2u);
+  for (const bool promiscuous : {true, false}) {
+    Pair pair{Nic::Options{.promiscuous = promiscuous}, GetParam().guest_args};
+    pair.start();
+    const rte_ether_addr mac = to(pair).mac();
+    Random random;
+    Shaper shaper{pool, random, Shaper::whole};
+    const auto make = [&](std::uint32_t size) { return shaper.make(random_frame(random, size, mac)); };
+    rte_mbuf* frames[] = {make(60), rte_pktmbuf_alloc(pool.get()), make(60), shaper.make(Bytes(13)),
+                          make(60), shaper.make(Bytes(1)),         make(14)};
+    EXPECT_EQ(from(pair).tx(frames), 7);
+    std::uint32_t got = 0;
+    EXPECT_TRUE(eventually([&] { return (got += to(pair).drop_received()) == 4; }));
+    EXPECT_EQ(from(pair).xstat("tx_malformed_dropped_packets"), 3u);
+    EXPECT_EQ(from(pair).stats().oerrors, 3u);
+    EXPECT_EQ(to(pair).stats().ierrors, 0u);
+    pair.guest.stop();  // direct frames come back
+    pair.host.stop();
+    (void)eventually([&] { return pool.missing() == 0; });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, Traffic,

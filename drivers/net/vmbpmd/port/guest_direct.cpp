@@ -45,6 +45,7 @@ std::uint16_t Guest::send_direct(Sender& out, rte_mbuf** frames, std::uint16_t c
   while (taken < most && !out_.free_direct.empty()) {
     rte_mbuf* const frame = frames[taken];
     if (frame->pkt_len <= out_.copybreak || frame->pkt_len > out_.max_frame) break;
+    if (frame->pkt_len < rndis::kMinFrameBytes) break;  // the host would refuse the whole packet
     const std::uint32_t slot = out_.free_direct.back();
     const vmb::GpaList::Mark before = list.mark();
     if (!list.add(gpa_of(write_header(slot, frame)), rndis::kPacketHeaderBytes) || !add_segments(list, frame)) {

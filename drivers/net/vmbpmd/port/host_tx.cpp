@@ -106,8 +106,8 @@ std::uint16_t Host::tx_burst(rte_mbuf** frames, std::uint16_t count) noexcept {
   take_returned();
   if (!due_.empty()) acknowledge(out);
   std::uint16_t sent = 0;
-  if (out_.in_ring && count > 0 && wanted_by_guest(*frames)) {
-    const auto in_ring = send_in_ring(out, frames, leading_wanted(frames, count), out_.max_frame);
+  if (const std::uint16_t wanted = out_.in_ring ? leading_wanted(frames, count) : std::uint16_t{0}; wanted > 0) {
+    const auto in_ring = send_in_ring(out, frames, wanted, out_.max_frame);
     sent = in_ring.value_or(0);
     if (sent == count) return count;
     if (in_ring == 0) {
@@ -130,6 +130,7 @@ std::uint16_t Host::send_in_chunks(Sender& out, rte_mbuf** frames, std::uint16_t
     const bool had = !burst.empty();
     if (!burst.send()) {
       pending = 0;  // not sent, and the caller's
+      pending_bytes = 0;
       return false;
     }
     free_sent(frames + sent, pending, fast_free_);
@@ -176,11 +177,13 @@ std::uint16_t Host::send_in_chunks(Sender& out, rte_mbuf** frames, std::uint16_t
   return sent;
 }
 
-/// The first frame is one. @return how many of the leading frames the guest wants.
+/// @return how many of the leading frames are none that the guest does not want.
 std::uint16_t Host::leading_wanted(rte_mbuf** frames, std::uint16_t count) const noexcept {
   if (takes_all()) return count;
-  std::uint16_t wanted = 1;
-  while (wanted < count && wanted_by_guest(frames[wanted])) ++wanted;
+  std::uint16_t wanted = 0;
+  while (wanted < count && frames[wanted]->pkt_len >= rndis::kMinFrameBytes && wanted_by_guest(frames[wanted])) {
+    ++wanted;
+  }
   return wanted;
 }
 
