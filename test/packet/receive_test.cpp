@@ -55,6 +55,71 @@ TEST(ChannelReceive, TheReplyMayBeMadeInThePacketsOwnBuffer) {
   EXPECT_EQ(packets.ended.at(0).reply, "abcdefgh");
 }
 
+TEST(ChannelQuota, NoMoreThanTheQuotaIsOutAndACompletionMakesRoom) {
+  Pair pair;
+  pair.open();
+  vmb_channel_set_transaction_quota(pair.server, 2);
+  Packets packets{pair.client, 5};
+  for (std::uint32_t i = 0; i < 5; ++i) ASSERT_EQ(send(packets[i], numbered(i)), VMB_STATUS_SUCCESS);
+  const auto got = receive(pair.server, 5);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(receive(pair.server, 5).size(), 0u);
+  complete(got[1].packet);
+  const auto next = receive(pair.server, 5);
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].payload, numbered(2));
+  complete(got[0].packet);
+  complete(next[0].packet);
+  for (const Got& packet : receive(pair.server, 5)) complete(packet.packet);
+  EXPECT_EQ(stats(pair.server).held, 0u);
+  EXPECT_EQ(stats(pair.server).received, 5u);
+}
+
+TEST(ChannelQuota, RaisingItRestartsNothing) {
+  Pair pair;
+  pair.open();
+  vmb_channel_set_transaction_quota(pair.server, 1);
+  Packets packets{pair.client, 3};
+  for (std::uint32_t i = 0; i < 3; ++i) ASSERT_EQ(send(packets[i], numbered(i)), VMB_STATUS_SUCCESS);
+  const auto got = receive(pair.server, 3);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(receive(pair.server, 3).size(), 0u);
+  vmb_channel_set_transaction_quota(pair.server, 10);
+  EXPECT_EQ(receive(pair.server, 3).size(), 0u);
+  complete(got[0].packet);
+  const auto rest = receive(pair.server, 3);
+  EXPECT_EQ(rest.size(), 2u);
+  for (const Got& packet : rest) complete(packet.packet);
+}
+
+TEST(ChannelQuota, BelowWhatIsOutNothingComesUntilEnoughAreCompleted) {
+  Pair pair;
+  pair.open();
+  Packets packets{pair.client, 4};
+  for (std::uint32_t i = 0; i < 4; ++i) ASSERT_EQ(send(packets[i], numbered(i)), VMB_STATUS_SUCCESS);
+  const auto got = receive(pair.server, 3);
+  ASSERT_EQ(got.size(), 3u);
+  vmb_channel_set_transaction_quota(pair.server, 1);
+  for (const Got& packet : got) {
+    EXPECT_EQ(receive(pair.server, 4).size(), 0u);
+    complete(packet.packet);
+  }
+  const auto last = receive(pair.server, 4);
+  ASSERT_EQ(last.size(), 1u);
+  complete(last[0].packet);
+}
+
+TEST(ChannelQuota, ZeroIsMisuseAndChangesNothing) {
+  Pair pair;
+  pair.open();
+  EXPECT_MISUSE(pair.server, "vmb_channel_set_transaction_quota", vmb_channel_set_transaction_quota(pair.server, 0));
+  Packets packets{pair.client, 1};
+  ASSERT_EQ(send(packets[0], "x"), VMB_STATUS_SUCCESS);
+  const auto got = receive(pair.server);
+  ASSERT_EQ(got.size(), 1u);
+  complete(got[0].packet);
+}
+
 TEST(ChannelReceive, NobodyWhoDidNotAskIsAnswered) {
   Pair pair;
   pair.open();

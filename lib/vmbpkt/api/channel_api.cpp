@@ -165,6 +165,12 @@ void vmb_channel_disable(vmb_channel* channel) {
   if (channel != nullptr) channel->disable();
 }
 
+void vmb_channel_set_transaction_quota(vmb_channel* channel, uint32_t quota) {
+  if (channel == nullptr) return;
+  if (quota == 0) return vmb::misuse(channel, "vmb_channel_set_transaction_quota", "a quota of 0");
+  channel->set_quota(quota);
+}
+
 bool vmb_channel_is_open(const vmb_channel* channel) { return channel != nullptr && channel->is_open(); }
 
 uint32_t vmb_channel_poll(vmb_channel* channel, uint32_t budget) {

@@ -15,6 +15,7 @@
 
 #include <vmbpkt.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -112,6 +113,9 @@ class Endpoint : private InprocHost, private InprocGuest {
   /// As vmb_channel_packet_complete(); all tokens name this channel.
   void complete(std::span<const vmb_complete_desc> descs, const char* call) noexcept;
 
+  /// As vmb_channel_set_transaction_quota(). @param quota  above 0.
+  void set_quota(std::uint32_t quota) noexcept { asked_quota_.store(quota, std::memory_order_relaxed); }
+
   void read_stats(vmb_channel_stats& stats) const noexcept;
 
   std::atomic<void*> user_pointer{};
@@ -198,6 +202,10 @@ class Endpoint : private InprocHost, private InprocGuest {
   Step receive_one(Channel::Receiver& receiver, bool may_hand_over, vmb_recv_desc* out) noexcept;
   Step receive_data(Channel::Receiver& receiver, const PeekedPacket& packet, bool hand, vmb_recv_desc* out) noexcept;
   void receive_completion(Channel::Receiver& receiver, const PeekedPacket& packet) noexcept;
+  bool is_below_quota() const noexcept {
+    return held_ < std::min(quota_, asked_quota_.load(std::memory_order_relaxed));
+  }
+  bool may_hold_more() noexcept;
   void hand_over(Received* received, vmb_recv_desc* out) noexcept;
   void retire_received(Received* received) noexcept;
   void release(Received* received) noexcept;
@@ -253,7 +261,9 @@ class Endpoint : private InprocHost, private InprocGuest {
   std::optional<SharedMemory> received_;  // slots of received packets, then room for one reply
   std::uint32_t received_stride_{};
   std::uint32_t received_count_{};  // slots: quota_ for packets handed over, and most_parked_ for the backlog
-  std::uint32_t quota_{};
+  std::uint32_t quota_{};           // the most that asked_quota_ can mean
+  std::atomic<std::uint32_t> asked_quota_{VMB_DEFAULT_TRANSACTION_QUOTA};
+  bool at_quota_{};  // a poll found it reached; until a completion
   std::uint32_t most_parked_{};
   std::uintptr_t free_received_{};
   Counter sent_, delivered_, unknown_completions_, faults_;

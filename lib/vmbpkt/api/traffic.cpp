@@ -307,9 +307,15 @@ std::uint32_t Endpoint::take_steps(std::uint32_t budget, vmb_recv_desc* out) noe
   }
 }
 
+/// Only a completion makes a channel go on that has stopped here, whatever happens to its quota.
+bool Endpoint::may_hold_more() noexcept {
+  if (!is_below_quota()) at_quota_ = true;
+  return !at_quota_;
+}
+
 /// The next received packet: to the user, out of the way, or to the packet that it answers.
 Endpoint::Step Endpoint::receive_one(Channel::Receiver& receiver, bool may_hand_over, vmb_recv_desc* out) noexcept {
-  const bool hand = may_hand_over && held_ < quota_;
+  const bool hand = may_hand_over && may_hold_more();
   if (hand && !backlog_.empty()) {
     hand_over(backlog_.pop().received(), out);
     return Step::handed_over;
@@ -430,6 +436,7 @@ void Endpoint::complete(std::span<const vmb_complete_desc> descs, const char* ca
 /// Reply, if there is anybody who waits for one.
 void Endpoint::retire_received(Received* received) noexcept {
   --held_;
+  if (is_below_quota()) at_quota_ = false;
   if (!received->wants_completion || received->opening != opening_ || state() == State::disabled) {
     release(received);
     return;

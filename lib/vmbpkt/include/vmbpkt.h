@@ -267,6 +267,16 @@ vmb_status vmb_channel_enable(vmb_channel* channel);
  */
 void vmb_channel_disable(vmb_channel* channel);
 
+/**
+ * The most packets handed over and not yet completed, at any time; more than the channel has room for
+ * (VMB_DEFAULT_TRANSACTION_QUOTA) counts as that room. Below the present number nothing is handed over until enough are
+ * completed. Raising it restarts nothing: a channel that a poll found at its quota goes on after the next completion.
+ *
+ * @param quota  above 0; 0 is misuse, and nothing changes.
+ * Threads  any.
+ */
+void vmb_channel_set_transaction_quota(vmb_channel* channel, uint32_t quota);
+
 /** True while both ends are enabled and packets can cross. Source: ours, until state-change callbacks come. */
 bool vmb_channel_is_open(const vmb_channel* channel);
 
