@@ -7,6 +7,7 @@
 
 #include "ethdev/frames.hpp"
 #include "ethdev/nic.hpp"
+#include "ethdev/scripted.hpp"
 
 namespace vmbpmd::test {
 namespace {
@@ -87,6 +88,31 @@ TEST_F(Statistics, SayWhatAStoppedPortDidNotTake) {
   pair.host.stop();
   EXPECT_TRUE(eventually([&] { return pair.host.stats().imissed == 5; }));
   EXPECT_EQ(pair.host.stats().ipackets, 0u);
+}
+
+TEST_F(Statistics, CountNothingOfWhatTheRingDidNotTake) {
+  const std::string link = fresh_link();
+  Nic host{"role=host,link=" + link};
+  host.start();
+  ScriptedGuest guest{link, {.ring_bytes = 4096}};
+  ASSERT_TRUE(guest.attach());
+  ASSERT_TRUE(eventually([&] { return host.link_up(); }));
+  Pool pool;
+  Random random;
+  Shaper shaper{pool, random, Shaper::whole};
+  std::uint64_t sent = 0;
+  for (int tries = 0; tries < 200; ++tries) {  // the guest reads nothing
+    rte_mbuf* frames[2] = {shaper.make(random_frame(random, 60)),
+                           shaper.make(Bytes(13))};  // the second ends the packet
+    const std::uint16_t taken = host.tx(frames);
+    sent += taken > 0 ? 1 : 0;
+    rte_pktmbuf_free_bulk(frames + taken, 2u - taken);
+  }
+  EXPECT_GT(sent, 0u);
+  EXPECT_GT(host.xstat("tx_no_room_events"), 0u);
+  EXPECT_EQ(host.stats().opackets, sent);
+  EXPECT_EQ(host.stats().obytes, sent * 60);
+  guest.close();
 }
 
 TEST_F(Statistics, BurstModeAndPacketTypesAreTold) {
