@@ -32,10 +32,13 @@ EalMemory& EalMemory::instance() noexcept {
 bool EalMemory::start() noexcept {
   if (users_++ > 0) return true;
   lists_.reset(new (std::nothrow) List[kMaxLists]);
-  if (!lists_) return false;
   // Without hugepages EAL's memory never changes, and it refuses callbacks.
-  if (rte_mem_event_callback_register(kCallbackName, on_memory_event, this) != 0 && rte_errno != ENOTSUP) return false;
-  return rte_memseg_contig_walk(on_run, this) == 0;
+  const bool follows =
+      lists_ != nullptr &&
+      (rte_mem_event_callback_register(kCallbackName, on_memory_event, this) == 0 || rte_errno == ENOTSUP);
+  if (follows && rte_memseg_contig_walk(on_run, this) == 0) return true;
+  stop();
+  return false;
 }
 
 void EalMemory::stop() noexcept {
