@@ -87,7 +87,8 @@ class Host::Burst {
     if (!host_.out_.free_chunks.empty()) {
       // The next one's lines, which the guest's core has, while this one is filled.
       const std::uint32_t next = host_.first_suballoc(host_.out_.free_chunks.next(host_.out_.last_used));
-      vmb::prefetch_for_write(host_.receive_buffer_.data() + next * host_.suballoc_bytes_, host_.out_.last_used);
+      vmb::prefetch_for_write(host_.receive_buffer_.data() + std::size_t{next} * host_.suballoc_bytes_,
+                              host_.out_.last_used);
     }
     return true;
   }
