@@ -152,6 +152,23 @@ TEST(NdisBytes, LinkState) {  // 3.1
             "80012800 01000000 02000000 00000000 00e40b54 02000000 00000000 00000000 00000000 00000000");
 }
 
+TEST(NdisBytes, Statistics) {  // 3.1, OID 0x00020106: header, supported mask, eighteen counters of 64 bits
+  NdisStatistics statistics;
+  statistics.supported = 0x03;
+  statistics.counters[0] = 0x0102030405060708;
+  statistics.counters[17] = 1;
+  std::string want = "80019800 03000000 08070605 04030201";
+  for (int i = 0; i < 16; ++i) want += " 00000000 00000000";
+  EXPECT_EQ(wire_form(statistics), want + " 01000000 00000000");
+  EXPECT_EQ(static_cast<std::uint32_t>(Oid::statistics), 0x00020106u);
+}
+
+TEST(NdisBytes, PeerCapabilities) {  // ours
+  EXPECT_EQ(peer_capability::kDenseReceive, 0x01u);
+  EXPECT_EQ(peer_capability::kDirectBatches, 0x04u);
+  EXPECT_EQ(peer_capability::kFramesInRing, 0x08u);
+}
+
 TEST(NdisBytes, PeerQuery) {  // ours
   PeerQuery query;
   query.capabilities = peer_capability::kDenseReceive;
