@@ -108,11 +108,11 @@ bool Guest::open_channel(Clock::time_point now) noexcept {
   if (link_->open(gpadls_[0], ring_total / kPageSize, parts) != vmb::Status::ok) {
     return attach_failed("channel", "the host refused it", now);
   }
-  channel_.open(parts);
-  state_ = State::attaching;
   asked_mtu_ = wanted_.mtu;
   max_frame_in_ = std::uint32_t{asked_mtu_} + kFrameOverhead;  // what the application has buffers for
   set_rx_rules({.pieces_stand_alone = true, .one_message_a_piece = true, .max_frame = max_frame_in_});
+  channel_.open(parts);
+  state_ = State::attaching;
   deadline_ = now + kAttachTimeout;
   nvsp_.start({.highest_version = config_.highest_version,
                .config_mtu = wanted_.mtu + kConfigMtuOverhead,
